@@ -51,6 +51,7 @@ class FitOptions(TypedDict, total=False):
     init: Literal["default", "fresh"]
     start: os.PathLike[str] | str | None
     keep_fraction: float | str
+    between: float | str | None
     part: Sequence[float] | str | None
     rate: float | str | None
     mask: str | None

@@ -417,6 +417,24 @@ def fraction_or_all(value: object) -> float:
     return number
 
 
+# Fraction of each batch that "on" stands for in `fraction_on_or_off`.
+ON_FRACTION = 0.75
+
+
+def fraction_on_or_off(value: object) -> float:
+    """A number from 0 on and below 1, or "on" or "off", which is 0."""
+    text = str(value).strip().lower()
+    if text in ("on", "off"):
+        return ON_FRACTION if text == "on" else 0.0
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise ValueError(f"{str(value)!r} should be on, off or a fraction below 1, such as 0.5")
+    return number
+
+
 def size_in_bytes(value: object) -> int:
     """Bytes: a whole number, with K, M or G for powers of 1024."""
     text = str(value)
@@ -485,6 +503,7 @@ Natural = Annotated[int, BeforeValidator(natural)]
 Positive = Annotated[float, BeforeValidator(positive)]
 Fraction = Annotated[float, BeforeValidator(fraction)]
 FractionOrAll = Annotated[float, BeforeValidator(fraction_or_all)]
+FractionOnOrOff = Annotated[float, BeforeValidator(fraction_on_or_off)]
 ByteSize = Annotated[int, BeforeValidator(size_in_bytes)]
 TimeSpan = Annotated[tuple[float, float], BeforeValidator(time_span)]
 Corners = Annotated[tuple[float, ...], BeforeValidator(corners)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from scenes.domain import Channels, Domain
 from scenes.io.files import file_digest, file_state
+from scenes.lattice import CUBIC, Filter, Lattice
 from scenes.sampling import StratifiedSampler, true_indices
 from scenes.signal import Signal
 
@@ -31,6 +33,10 @@ class GridSignal(Signal):
         held_out: None, or bool `[n_D * ... * n_1]`: the samples withheld for scoring.
         num_samples: number of grid points.
     """
+
+    # What gives values between the samples, and the range of these values.
+    reconstruction: ClassVar[Filter] = CUBIC
+    between_limits: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
 
     def __init__(
         self,
@@ -66,6 +72,18 @@ class GridSignal(Signal):
         """See `Signal.batch`: every usable sample once per epoch, each batch in raster order (`StratifiedSampler`)."""
         index = self._sampler.indices(step, count, seed)
         return self._samples(index if self._usable is None else self._usable[index])
+
+    @cached_property
+    def lattice(self) -> Lattice | None:
+        """See `Signal.lattice`. None where samples are held out, as what is between the others is made of them."""
+        if self.held_out is not None:
+            return None
+        return Lattice(
+            self.stored,
+            self._to_values,
+            filters=(self.reconstruction,) * len(self._shape),
+            limits=self.between_limits,
+        )
 
     def held_out_samples(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Iterate over the held-out samples in raster order: coords `[n, D]` and values `[n, C]`, n <= 65,536."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from scenes.domain import Channels, Domain
 from scenes.errors import BadInput
+from scenes.lattice import Lattice
 
 
 class Signal(ABC):
@@ -58,6 +59,11 @@ class Signal(ABC):
             BadInput: the signal has no regular grid.
         """
         raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
+
+    @property
+    def lattice(self) -> Lattice | None:
+        """The samples with the filter that gives values between them; None for signals without a regular lattice."""
+        return None
 
     def bandwidth(self) -> float:
         """Frequency below which nearly all of the energy lies, as a fraction of the Nyquist frequency.

@@ -19,6 +19,7 @@ from fields.fit.accelerators import check_device
 from fields.fit.callbacks import Checkpointer, History, Previewer
 from fields.fit.estimate import refuse_too_large
 from fields.fit.fresh import apply_fresh, save_spectra
+from fields.fit.objectives.base import Objective
 from fields.fit.pace import pace_of, paced
 from fields.fit.request import SAMPLES, FitRequest, RunRequest
 from fields.fit.scoring import ScoredPart
@@ -125,6 +126,7 @@ def prepare_request(
         config, fresh, choice = apply_fresh(config, signal)
         # Another number of octaves changes the number of inputs, and so the size.
         config = _sized(config, signal, request)
+    request = request.model_copy(update={"between": _between(config, signal, request)})
     steps, seconds = request.budget["steps"], request.budget["seconds"]
     signal.set_budget(seconds, steps, config.batch)
     if seconds is not None and method is None and start is None:
@@ -311,8 +313,30 @@ def _paced(config: Method, signal: Signal, request: FitRequest, seconds: float) 
     if pace_of(config, signal) is None or "batch" in request.settings:
         return config
     field = build(config, signal, request.seed, resolve_device(request.device))
-    objective = objective_for(signal, field, config.loss, config.gradient_terms)
+    objective = _objective(signal, field, config, request)
     return paced(config, field, objective, seconds=seconds, given=request.settings)
+
+
+def _between(config: Method, signal: Signal, request: FitRequest) -> float:
+    """Fraction of each batch that lies between samples. Raises BadInput where there is nothing between them."""
+    if request.between is None:
+        return 0.0 if signal.lattice is None else config.between_samples(signal)
+    if request.between and signal.lattice is None:
+        raise BadInput(
+            f"`between={request.between:g}`: this {signal.kind} has no regular lattice of samples that are all fitted; "
+            "leave out `held_out`, or `between`"
+        )
+    return request.between
+
+
+def _objective(signal: Signal, field: Field, config: Method, request: FitRequest) -> Objective:
+    """The objective of the fit that is asked for. Raises BadInput where it fits no points between samples."""
+    objective = objective_for(signal, field, config.loss, config.gradient_terms)
+    if request.between:
+        if not objective.takes_points:
+            raise BadInput(f"`between={request.between:g}`: method {config.name} is fitted to whole frames, not points")
+        objective.between = request.between
+    return objective
 
 
 def _take_weights(field: Field, start: Run) -> None:
@@ -338,7 +362,7 @@ def _trainer(
     field = build(config, signal, request.seed, device)
     return Trainer(
         field,
-        objective_for(signal, field, config.loss, config.gradient_terms),
+        _objective(signal, field, config, request),
         config,
         **request.budget,
         seed=request.seed,

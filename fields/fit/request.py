@@ -18,6 +18,7 @@ from fields.options import (
     ByteSize,
     Count,
     Fraction,
+    FractionOnOrOff,
     FractionOrAll,
     Natural,
     PathText,
@@ -220,6 +221,17 @@ class FitRequest(SignalRequest, RunRequest):
         help="Keep only this fraction of the weights, the largest; the others become zero during training, and a "
         "compressed export is smaller.",
     )
+    between: FractionOnOrOff | None = option(
+        None,
+        section="method",
+        label="Points between samples",
+        metavar="on|off|FRACTION",
+        hint="on, off, or a fraction such as 0.5",
+        kinds=("image", "audio", "video", "volume"),
+        help="Also train at points between the samples, on what interpolation gives there, so that the field can be "
+        "enlarged with less grain: a fraction of each batch in the first 60 % of the steps (on: 0.75). By default "
+        "off, as hard edges such as text are met less closely by it.",
+    )
     part: TimeSpan | None = option(
         None,
         section=SAMPLES,
@@ -395,6 +407,7 @@ class FitRequest(SignalRequest, RunRequest):
         values = cls.values_in_header(header)
         if values.get("steps"):
             values["seconds"] = None
+        values.setdefault("between", 0.0)  # (older runs have no such points)
         if values.get("start"):  # (a run brings its method along; the options stay, where they were changed)
             values["method"] = None
         known = {o.name for o in options_of(cls) if o.section == SAMPLES and not o.hidden}

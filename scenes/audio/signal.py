@@ -13,6 +13,7 @@ from scenes.domain import Axis, Channels, Domain
 from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal, source_record
 from scenes.io.files import array_digest, input_file
+from scenes.lattice import WINDOWED_SINC
 from scenes.sampling import held_out_mask
 from scenes.signal import changed_options
 
@@ -33,6 +34,8 @@ class Audio(GridSignal):
     """
 
     kind = "audio"
+    reconstruction = WINDOWED_SINC
+    between_limits = None
 
     @property
     def rate(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scenes.image.holes import fill_holes
 from scenes.image.storage import MAX_PIXELS, MEMORY, STRIP_PIXELS, Storage, row_strips
 from scenes.image.write import check_image_writable, write_image
 from scenes.io.files import array_digest, file_digest, file_state, input_file
+from scenes.lattice import PIXEL_CUBIC, Lattice
 from scenes.sampling import StratifiedSampler, held_out_mask, true_indices
 from scenes.signal import Signal, changed_options
 
@@ -154,6 +156,23 @@ class Image(Signal):
         index = self._hole_sampler.indices(step, in_holes, seed)
         coords = np.concatenate([coords, self._coords(self._holes[index])])
         return coords, np.concatenate([values, self._guesses[index]])
+
+    @cached_property
+    def lattice(self) -> Lattice | None:
+        """See `Signal.lattice`: cubic; beside a light of an HDR image as dark and as bright as what surrounds it.
+
+        None where pixels are held out, as nearly everything between the others is made of them.
+        """
+        if self.held_out is not None:
+            return None
+        linear = self.channels.space == "linear"
+        return Lattice(
+            self.pixels,
+            self._to_values,
+            filters=(PIXEL_CUBIC, PIXEL_CUBIC),
+            usable=self.valid,
+            limits="neighbours" if linear else (0.0, 1.0),
+        )
 
     def held_out_samples(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Iterate over the held-out pixels in raster order: coords `[n, 2]` and values `[n, C]`, n <= 65,536."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scenes.errors import BadInput
 from scenes.grid_signal import GridSignal
 from scenes.image.storage import MEMORY
 from scenes.io.files import array_digest, input_file
+from scenes.lattice import PIXEL_CUBIC, Lattice
 from scenes.sampling import StratifiedSampler, check_held_out
 from scenes.signal import changed_options
 from scenes.video.frames import JITTER, MAX_PIXELS, DecodedVideo, FilmOptions, square_size
@@ -98,6 +100,22 @@ class Video(GridSignal):
             frame, pixel = np.divmod(index, width * height)
             index = self.training_frames[frame] * (width * height) + pixel
         return self._samples(index)
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        """See `Signal.lattice`: of the pixels of each frame. What moves is not where a mean of two frames has it."""
+        usable = None
+        if len(self.held_out_frames):
+            frames = np.isin(np.arange(len(self.stored)), self.training_frames)
+            usable = np.broadcast_to(frames[:, None, None], self.stored.shape[:-1])
+        return Lattice(
+            self.stored,
+            self._to_values,
+            filters=(PIXEL_CUBIC, PIXEL_CUBIC, None),
+            usable=usable,
+            positions={2: self.times},
+            limits=self.between_limits,
+        )
 
     def evaluation_frames(self) -> np.ndarray:
         """Indices of the frames that metrics are computed on: the held-out ones where there are any, else all."""

@@ -43,6 +43,7 @@ TYPED = {
     "params": "50k",
     "bits": "8",
     "keep_fraction": "0.5",
+    "between": "0.4",
     "init": "fresh",
     "steps": "300",
     "device": "cpu",

@@ -28,6 +28,9 @@ F = TypeVar("F", bound=Field)
 
 # Smallest mean squared error that is told, so that the PSNR stays finite (JSON has no infinity): 120 dB.
 MIN_ERROR = 1e-12
+# Part of the steps whose batches hold points between samples. After it the samples alone are fitted, with small rates:
+# they gain more than what lies between loses (figures in docs/signals/image.md).
+BETWEEN_UNTIL = 0.6
 # How many times larger than the difference previews draw errors.
 ERROR_GAIN = 10
 
@@ -63,6 +66,10 @@ class Objective(ABC, Generic[S, F]):
     step_cost_varies: bool = False
     # What the image of `save_preview` shows, side by side.
     shown: str = "target, fit, error"
+    # Whether batches are points and values, to which others can be added.
+    takes_points: bool = True
+    # Fraction of each batch that lies between samples, on what the signal's filter gives there.
+    between: float = 0.0
     # What the last `evaluate` scored, where its time did not suffice for all.
     scored: ScoredPart | None = None
 
@@ -71,10 +78,21 @@ class Objective(ABC, Generic[S, F]):
         self.signal = signal
         self.loss_name = loss
         self.gradient_terms = gradient_terms or {}
+        # Part of the steps that is over.
+        self._progress = 0.0
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Any, ...]:
-        """The tensors of one training step; a pure function of step, count and seed."""
-        arrays = self.signal.batch(step, count, seed)
+        """The tensors of one training step; a pure function of step, count and seed, and of what `before_step` told."""
+        between = min(int(self.between * count), count - 1) if self._progress < BETWEEN_UNTIL else 0
+        if between:
+            lattice = self.signal.lattice
+            assert lattice is not None, f"a {self.signal.kind} has nothing between its samples"
+            points = lattice.points(step, between, seed)
+            # Of a signal with holes there may be fewer points; samples take their place.
+            samples = self.signal.batch(step, count - len(points[0]), seed)
+            arrays = tuple(map(np.concatenate, zip(samples, points, strict=True)))
+        else:
+            arrays = self.signal.batch(step, count, seed)
         return tuple(torch.from_numpy(array).to(device, non_blocking=True) for array in arrays)
 
     @property
@@ -91,6 +109,7 @@ class Objective(ABC, Generic[S, F]):
 
     def before_step(self, field: F, step: int, total: int | None) -> None:
         """Called before each training step. `total` is None while it is not fixed."""
+        self._progress = step / total if total else 0.0
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a checkpoint keeps for this objective, its own parameters included."""

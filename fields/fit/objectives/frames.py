@@ -21,6 +21,7 @@ class FrameObjective(FramesOfVideo[FrameField]):
     """Fits the frames of a video at times. A batch is whole frames: times `[B]` and frames `[B, 3, H, W]`."""
 
     requires = FrameField
+    takes_points = False
 
     def batch(self, step: int, count: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
         chosen = self.signal.training_frames[shuffled(len(self.signal.training_frames), step, count, seed)]
