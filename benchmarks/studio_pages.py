@@ -69,8 +69,20 @@ def photograph(page: Page, address: str, out: Path, others: dict[str, str]) -> l
     for name, path in others.items():
         page.goto(address + path)
         page.wait_for_timeout(SETTLED_MS)
+        show_crop_box(page)
         page.screenshot(path=f"{out}-{name}.png", full_page=True)
     return problems
+
+
+def show_crop_box(page: Page) -> None:
+    """Draw the crop box over a shape or scene, and open its camera path."""
+    orbit = page.locator("[data-studio=orbit]")
+    if not orbit.count():
+        return
+    for summary in ("Crop box", "Camera path"):
+        orbit.get_by_text(summary, exact=True).click()
+    orbit.get_by_role("button", name="Show the box").click()
+    page.wait_for_timeout(SETTLED_MS)
 
 
 def other_pages(studio: Studio) -> dict[str, str]:

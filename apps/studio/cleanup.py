@@ -14,6 +14,8 @@ from fields.compare.comparison import HEADER
 
 # Seconds for which an upload is kept after its last use.
 KEPT_SECONDS = 86_400.0
+# Seconds after which nobody sends the rest of a file: only a studio that was killed leaves its part.
+PART_SECONDS = 600.0
 
 
 def mark_used(path: str | Path, folders: Folders) -> None:
@@ -44,6 +46,9 @@ def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
     deleted = list(folders.trash.iterdir()) if folders.trash.is_dir() else []
     before = time.time() - KEPT_SECONDS
     old = [path for path in (*uploads, *arrived, *deleted) if _modified(path) < before]
+    # Whole files lie in folders of their own.
+    parts = [path for path in arrived if path.is_file() and _modified(path) < time.time() - PART_SECONDS]
+    old = list(dict.fromkeys([*old, *parts]))
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -78,9 +78,9 @@ def inspect(opened: OpenRun) -> Markup:
     return render("inspector", parts=parts)
 
 
-def spectra(run: Run) -> Markup:
-    """The spectra of a run's target and fit, and FreSh's choice, as HTML. Takes some seconds."""
-    found = run_spectra(run)
+def spectra(run: Run, progress: Callable[[float, str], None] = lambda done, text: None) -> Markup:
+    """The spectra of a run's target and fit, and FreSh's choice, as HTML. `progress`: as of `run_spectra`."""
+    found = run_spectra(run, progress)
     logarithmic = max(map(len, found.curves.values())) > MAX_LINEAR_BINS
     lines = []
     for name, magnitudes in found.curves.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 import scenes
 from apps.studio.chosen_signal import MAX_PIXELS, VOLUME_FACTOR
-from fields.export.outputs.cameras import EDGES, camera_size, drawn_points, pyramid
+from fields.export.outputs.cameras import camera_size, drawn_points, pyramid
 from scenes.errors import BadInput
 from scenes.posed.find import MIN_IMAGES
 from scenes.posed.find_record import read_record
@@ -96,8 +96,7 @@ def viewer_data(signal: RadianceScene) -> dict[str, Any]:
     """Cameras, sparse points and box of a scene, in its units, as JSON data.
 
     `cameras`: for each its name, whether it is for testing, and five points: its position, and the corners of what it
-    sees. `points`: all coordinates in one list. `edges`: pairs of corners; bit k of a corner's number says whether it
-    is the upper one along axis k.
+    sees. `points`: all coordinates in one list.
     """
     views = signal.views.views
     size = camera_size(views)
@@ -111,7 +110,6 @@ def viewer_data(signal: RadianceScene) -> dict[str, Any]:
         "lower": _rounded(signal.box.lower),
         "upper": _rounded(signal.box.upper),
         "up": _rounded(up_axis(np.stack([view.pose for view in views]))),
-        "edges": EDGES,
     }
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from apps.studio import run_comparison, run_page
+from apps.studio import crop_box, run_comparison, run_page
 from apps.studio.fit_job import TrainingJob
 from apps.studio.folders import Folders
 from apps.studio.images import encode_webp, media_type
@@ -23,6 +23,7 @@ from apps.studio.reconstruct_job import ReconstructJob
 from apps.studio.run_routes import NOT_CACHED, REVALIDATED, run_routes
 from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS, STATIC_FILES
+from apps.studio.tasks import Tasks
 from apps.studio.templating import render
 from apps.studio.view_renderer import OpenRun, ViewRenderer
 from apps.studio.visitors import visitor_of
@@ -41,14 +42,17 @@ def add_routes(
     renderer: ViewRenderer,
     shelf: Shelf,
     *,
+    tasks: Tasks | None = None,
     owner: Owner | None = None,
 ) -> None:
     """Add all routes to an application, and answer BadInput with one readable line."""
+    tasks = tasks or Tasks()
     app.include_router(owner_routes(owner or Owner(), folders, queue, shelf))
     for router in (
         _static_routes(),
         _job_routes(queue),
-        run_routes(folders, queue, renderer, shelf),
+        _task_routes(tasks),
+        run_routes(folders, queue, renderer, shelf, tasks),
         _view_routes(folders, renderer),
     ):
         app.include_router(router, prefix="/studio")
@@ -68,7 +72,8 @@ def add_routes(
             paths = [folders.run(name) for name in run]
             runs = run_comparison.opened_runs(paths)
             views = [asyncio.wrap_future(renderer.render(path, run_comparison.picture)) for path in paths]
-            body = await asyncio.to_thread(run_comparison.body, runs, await asyncio.gather(*views))
+            target = asyncio.wrap_future(renderer.render(paths[0], run_comparison.signal_picture))
+            body = await asyncio.to_thread(run_comparison.body, runs, await asyncio.gather(*views), await target)
         except BadInput as error:
             page = render("no_run", title="These runs are not compared", text=message_of(error))
             return HTMLResponse(page, status_code=400, headers=NOT_CACHED)
@@ -78,6 +83,7 @@ def add_routes(
             "compare_runs",
             names=run,
             warnings=run_comparison.warnings(runs),
+            clips=run_comparison.clips(runs[0]),
             body=body,
             modules=SCRIPTS,
             download=f"/compare?{urlencode({'run': run, 'download': 'true'}, doseq=True)}",
@@ -153,6 +159,20 @@ def _job_routes(queue: JobQueue) -> APIRouter:
     return router
 
 
+def _task_routes(tasks: Tasks) -> APIRouter:
+    router = APIRouter(prefix="/tasks")
+
+    @router.get("/{task_id}")
+    def progress(task_id: str) -> Response:
+        return JSONResponse(tasks.find(task_id).to_dict(), headers=NOT_CACHED)
+
+    @router.post("/{task_id}/cancel")
+    def cancel(task_id: str) -> Response:
+        return JSONResponse(tasks.cancel(task_id).to_dict())
+
+    return router
+
+
 def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
     router = APIRouter()
 
@@ -193,16 +213,24 @@ def _view_routes(folders: Folders, renderer: ViewRenderer) -> APIRouter:
 
     @router.get("/orbit/{name}")
     async def orbit(
-        name: str, azimuth: float, elevation: float, distance: float, side: int, what: str = "color", at: float = 0.0
+        name: str,
+        azimuth: float,
+        elevation: float,
+        distance: float,
+        side: int,
+        what: str = "color",
+        at: float = 0.0,
+        box: bool = False,
     ) -> Response:
-        """A view of a solid field; see `fields.export.viewers.Viewer.orbit`."""
-        image = renderer.render(
-            folders.run(name),
-            lambda opened: encode_webp(
-                opened.viewer.orbit(azimuth, elevation, distance, side, channel=what, time=at), ORBIT_QUALITY
-            ),
-        )
-        return Response(await asyncio.wrap_future(image), media_type="image/webp", headers=NOT_CACHED)
+        """A view of a solid field; see `fields.export.viewers.Viewer.orbit`. `box`: also how it projects points."""
+
+        def draw(opened: OpenRun) -> tuple[bytes, dict[str, str]]:
+            seen = opened.viewer.orbit(azimuth, elevation, distance, side, channel=what, time=at)
+            projected = crop_box.header(opened, azimuth, elevation, distance) if box else {}
+            return encode_webp(seen, ORBIT_QUALITY), projected
+
+        image, projected = await asyncio.wrap_future(renderer.render(folders.run(name), draw))
+        return Response(image, media_type="image/webp", headers=NOT_CACHED | projected)
 
     return router
 

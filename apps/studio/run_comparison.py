@@ -12,7 +12,6 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-import scenes
 from apps.studio.images import encode_webp, resized
 from apps.studio.view_renderer import OpenRun
 from fields.compare import chart
@@ -20,11 +19,15 @@ from fields.compare.images import ERROR_GAIN, error_map, worst_regions
 from fields.compare.report import FOLDER, MEASURES, render_part
 from fields.compare.table import metric_title
 from fields.runs.run import Run
+from scenes.domain import Domain
 from scenes.errors import BadInput
 
 MIN_RUNS, MAX_RUNS = 2, 6
 # Longest side of the images in pixels.
 SIDE = 640
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+# Kinds of which the signal is shown beside the fields.
+PICTURED = ("image", "video")
 # Budgets that differ by more than this factor are worth a warning, and fits of fewer steps than these.
 BUDGET_FACTOR = 1.1
 FEW_STEPS = 200
@@ -53,17 +56,35 @@ def picture(opened: OpenRun) -> np.ndarray:
     if viewer.solid:
         image = viewer.orbit(30.0, 15.0, 1.9, SIDE // 2)
     else:
-        width, height = viewer.aspect_ratio(opened.field.domain)
-        scale = min(1.0, SIDE / max(width, height)) if opened.kind != "audio" else SIDE / max(width, height)
-        image = viewer.window((0.0, 0.0, 1.0, 1.0), max(1, round(width * scale)), max(1, round(height * scale)))
+        image = viewer.window(WHOLE, *_size(opened), position=_middle(opened))
     return np.asarray(Image.fromarray(image).convert("RGB"))
 
 
-def body(runs: Sequence[Run], pictures: Sequence[np.ndarray]) -> Markup:
-    """Table, curves and images as HTML. `pictures`: of `picture`, one for each run."""
+def signal_picture(opened: OpenRun) -> np.ndarray | None:
+    """The signal of an image or a video as `picture` shows the field; None for others, and where it is gone."""
+    if opened.kind not in PICTURED:
+        return None
+    try:
+        image = opened.signal_windows().window(WHOLE, *_size(opened), position=_middle(opened))
+    except BadInput:
+        return None
+    return np.asarray(Image.fromarray(image).convert("RGB"))
+
+
+def clips(run: Run) -> dict[str, float] | None:
+    """What the page needs to show runs of a video frame by frame, in step; None for other kinds."""
+    if run.header["kind"] != "video":
+        return None
+    domain = Domain.from_json(run.header["domain"])
+    width, height, frames = domain.grid_shape
+    time = domain.axes[2]
+    return {"frames": frames, "seconds": time.upper - time.lower, "width": width, "height": height}
+
+
+def body(runs: Sequence[Run], pictures: Sequence[np.ndarray], target: np.ndarray | None = None) -> Markup:
+    """Table, curves and images as HTML. `pictures`: of `picture`, one for each run. `target`: of `signal_picture`."""
     height, width = pictures[0].shape[:2]
     fits = {run.path.name: resized(image, height, width) for run, image in zip(runs, pictures)}
-    target = _signal_image(runs[0], height, width)
     images: list[dict[str, str | None]] = []
     if target is not None:
         images.append({"name": "signal", "fit": _address(target), "error": None})
@@ -159,16 +180,20 @@ def _stored(run: Run) -> dict[str, Any]:
     return run.metrics() or {}
 
 
-def _signal_image(run: Run, height: int, width: int) -> np.ndarray | None:
-    """The signal at the size of the fits; None where it is no image, or not there any more."""
-    if run.header["kind"] != "image":
-        return None
-    try:
-        signal = scenes.load(run.header["source"]["path"], "image")
-    except BadInput:
-        return None
-    image = np.asarray(Image.fromarray(signal.preview(SIDE)).convert("RGB"))
-    return resized(image, height, width)
+def _size(opened: OpenRun) -> tuple[int, int]:
+    """Width and height of the image of a flat field."""
+    width, height = opened.viewer.aspect_ratio(opened.field.domain)
+    scale = SIDE / max(width, height)
+    scale = scale if opened.kind == "audio" else min(1.0, scale)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _middle(opened: OpenRun) -> float:
+    """Position of the frame in the middle of a video, exactly; the middle of everything else."""
+    if opened.kind != "video":
+        return 0.5
+    frames = opened.field.domain.grid_shape[2]
+    return ((frames - 1) // 2 + 0.5) / frames
 
 
 def _table(runs: Sequence[Run]) -> dict[str, Any]:

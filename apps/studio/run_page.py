@@ -16,7 +16,7 @@ from apps.studio.controls import placeholder
 from apps.studio.exporting import ExportChoice
 from apps.studio.folders import Folders, check_name
 from apps.studio.images import data_url
-from apps.studio.job import Job
+from apps.studio.job import ACTIVE_STATES, Job
 from apps.studio.job_queue import JobQueue
 from apps.studio.messages import note_for_page
 from apps.studio.reconstruct_job import RECORD
@@ -43,7 +43,7 @@ HALF_PIXEL = 5e-5
 def html(folders: Folders, queue: JobQueue, name: str) -> Markup:
     """The whole page. Raises BadInput where there is neither such a run nor a job that will make it."""
     path = folders.runs / check_name(name)
-    if newest_job(queue, path) is None:
+    if not _has_no_folder_yet(newest_job(queue, path), path):
         folders.run(name)
     return render("run", name=name, modules=SCRIPTS, type=_type(path))
 
@@ -51,18 +51,20 @@ def html(folders: Folders, queue: JobQueue, name: str) -> Markup:
 def facts(folders: Folders, queue: JobQueue, shelf: Shelf, name: str) -> dict[str, Any]:
     """Everything that the page shows as text, as JSON data. Raises BadInput where the run has gone.
 
-    A run that waits for its turn has a job and nothing else yet.
+    A run that waits for its turn has a job and nothing else yet; one that failed before it began keeps it so.
     """
     path = folders.runs / check_name(name)
     job = newest_job(queue, path)
-    if job is not None and not path.is_dir():
-        return {"name": name, "type": job.type, "ready": False, "busy": True, "job": job.id, "exports": [], **EMPTY}
+    if job is not None and _has_no_folder_yet(job, path):
+        known = {"name": name, "type": job.type, "job": job.id, "exports": [], **EMPTY}
+        status = "waiting" if job.state in ACTIVE_STATES else job.state
+        return {**known, "status": status, "ready": False, "busy": job.state in ACTIVE_STATES, "stored": False}
     folders.run(name)
     try:
         entry = gallery.entry(path, queue)
     except (OSError, ValueError, KeyError, TypeError):
         raise BadInput(f"{name} holds no run that can be read") from None
-    found = {**entry, "job": job.id if job else "", "exports": shelf.entries(path)}
+    found = {**entry, "job": job.id if job else "", "exports": shelf.entries(path), "stored": True}
     if (path / "run.json").is_file():
         run = Run.open(path)
         found |= _of_header(run.header, (run.metrics() or {}).get("metrics", {}))
@@ -70,7 +72,7 @@ def facts(folders: Folders, queue: JobQueue, shelf: Shelf, name: str) -> dict[st
 
 
 # What is not known of a run before its turn has come.
-EMPTY: dict[str, Any] = {"kind": "", "method": "", "status": "waiting", "note": "", "tags": [], "bytes": 0}
+EMPTY: dict[str, Any] = {"kind": "", "method": "", "note": "", "tags": [], "bytes": 0}
 
 
 def viewer(run: Run) -> Markup:
@@ -188,6 +190,13 @@ def cameras(opened: OpenRun) -> Markup:
 def newest_job(queue: JobQueue, path: Path) -> Job | None:
     """The job that works in a folder, or did last."""
     return next((job for job in reversed(list(queue.jobs.values())) if job.path == path), None)
+
+
+def _has_no_folder_yet(job: Job | None, path: Path) -> bool:
+    """Whether a job was asked for that has not begun to write its run. One that had a folder was deleted meanwhile."""
+    if job is None or path.is_dir():
+        return False
+    return job.state != "done" and not job.step
 
 
 def describe(folders: Folders, name: str, note: str, tags: list[str]) -> descriptions.Description:

@@ -9,13 +9,14 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 
-from apps.studio import field_inspector, gallery, run_page, sounds, thumbnails
+from apps.studio import crop_box, field_inspector, gallery, run_page, sounds, thumbnails
 from apps.studio.bodies import json_object, number
 from apps.studio.compare_job import preview_of
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
 from apps.studio.reconstruct_job import MODEL, RECORD
 from apps.studio.shelf import Shelf
+from apps.studio.tasks import Tasks
 from apps.studio.view_renderer import OpenRun, ViewRenderer
 from apps.studio.visitors import visitor_of
 from fields.compare.comparison import HEADER
@@ -44,7 +45,7 @@ NOT_CACHED = {"Cache-Control": "no-store"}
 REVALIDATED = {"Cache-Control": "no-cache"}
 
 
-def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf: Shelf) -> APIRouter:
+def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf: Shelf, tasks: Tasks) -> APIRouter:
     """Routes under `/studio/runs`: the gallery, and everything that a run's page asks for."""
     router = APIRouter(prefix="/runs")
 
@@ -83,11 +84,14 @@ def run_routes(folders: Folders, queue: JobQueue, renderer: ViewRenderer, shelf:
     async def cameras(name: str) -> Response:
         return HTMLResponse(await with_field(name, run_page.cameras), headers=NOT_CACHED)
 
-    @router.get("/{name}/spectra")
-    async def spectra(name: str) -> Response:
+    @router.get("/{name}/box")
+    async def box(name: str) -> Response:
+        return JSONResponse(await with_field(name, crop_box.whole_box), headers=NOT_CACHED)
+
+    @router.post("/{name}/spectra")
+    def spectra(name: str) -> Response:
         run = Run.open(folders.run(name))
-        drawn = await asyncio.wrap_future(shelf.submit(lambda: field_inspector.spectra(run)))
-        return HTMLResponse(drawn, headers=NOT_CACHED)
+        return JSONResponse(tasks.start(lambda report: field_inspector.spectra(run, report)).to_dict())
 
     @router.get("/{name}/sound/{file_name}")
     async def sound(name: str, file_name: str) -> Response:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
 from apps.studio.access import LOOPBACK, AccessControl
+from apps.studio.arriving import use_upload_parser
 from apps.studio.cleanup import delete_unused
 from apps.studio.folders import Folders
 from apps.studio.job_queue import JobQueue
+from apps.studio.opening import Opening
 from apps.studio.owner import Owner
 from apps.studio.routes import add_routes
 from apps.studio.shelf import Shelf
 from apps.studio.static_files import SCRIPTS
+from apps.studio.tasks import Tasks
 from apps.studio.templating import render
 from apps.studio.theme import theme
 from apps.studio.uploads import MAX_BYTES
 from apps.studio.view_renderer import ViewRenderer
 from apps.studio.visitors import Visitors
 
-T = TypeVar("T")
 # Seconds that open requests have to end when the server is stopped.
 SHUTDOWN_SECONDS = 3
 
@@ -41,20 +41,17 @@ class Studio:
     queue: JobQueue
     renderer: ViewRenderer
     shelf: Shelf
+    tasks: Tasks = field(default_factory=Tasks)
     owner: Owner = field(default_factory=Owner)
-    _loading: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-loading"))
+    opening: Opening = field(default_factory=Opening)
 
     @classmethod
     def at(cls, runs: Path) -> Studio:
         """The studio of a folder of runs, which is created where it does not exist."""
         folders = Folders.at(runs)
         studio = cls(folders, JobQueue(folders), ViewRenderer(), Shelf())
-        studio.load(studio.delete_unused_uploads)
+        studio.opening.submit(studio.delete_unused_uploads)
         return studio
-
-    def load(self, function: Callable[[], T]) -> Future[T]:
-        """Call a function that opens files, on the thread for that."""
-        return self._loading.submit(function)
 
     def delete_unused_uploads(self) -> None:
         delete_unused(self.folders, self.queue.sources())
@@ -63,7 +60,8 @@ class Studio:
         self.queue.close()
         self.renderer.close()
         self.shelf.close()
-        self._loading.shutdown(wait=True, cancel_futures=True)
+        self.tasks.close()
+        self.opening.close()
 
 
 def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...] | None = LOOPBACK) -> AccessControl:
@@ -77,6 +75,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
 
     # Gradio fetches files whose address a visitor sends, and asks a public service for the address of the host.
     safehttpx.async_validate_url = _fetch_nothing
+    use_upload_parser()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +83,7 @@ def make_app(studio: Studio, password: str | None = None, hosts: tuple[str, ...]
         studio.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    add_routes(app, studio.folders, studio.queue, studio.renderer, studio.shelf, owner=studio.owner)
+    add_routes(app, studio.folders, studio.queue, studio.renderer, studio.shelf, tasks=studio.tasks, owner=studio.owner)
     page = build(studio)
     gr.mount_gradio_app(
         app,

@@ -129,13 +129,21 @@ class Viewer:
 
         Raises BadInput for arguments outside of these ranges, and for fields that have no surface.
         """
-        if not all(map(math.isfinite, (azimuth, elevation, distance, time))) or not MIN_SIDE <= side <= MAX_SIDE:
-            raise BadInput(f"a view has finite angles, and a side of {MIN_SIDE} to {MAX_SIDE} pixels")
         if channel not in CHANNELS:
             raise BadInput(f"a view shows {', '.join(CHANNELS[:-1])} or {CHANNELS[-1]}")
+        if not math.isfinite(time):
+            raise BadInput("a view is of a finite time")
+        return self._view(self.camera(azimuth, elevation, distance, side), channel, max(0.0, min(1.0, time)))
+
+    def camera(self, azimuth: float, elevation: float, distance: float, side: int) -> Camera:
+        """The camera of `orbit`: of shapes in units of the cube, of scenes in their own.
+
+        Raises BadInput for arguments outside of the ranges of `orbit`, and for fields that have no surface.
+        """
+        if not all(map(math.isfinite, (azimuth, elevation, distance))) or not MIN_SIDE <= side <= MAX_SIDE:
+            raise BadInput(f"a view has finite angles, and a side of {MIN_SIDE} to {MAX_SIDE} pixels")
         elevation = max(-MAX_ELEVATION, min(MAX_ELEVATION, elevation))
-        distance = max(MIN_DISTANCE, min(MAX_DISTANCE, distance))
-        return self._view(azimuth, elevation, distance, side, channel, max(0.0, min(1.0, time)))
+        return self._camera(azimuth, elevation, max(MIN_DISTANCE, min(MAX_DISTANCE, distance)), side)
 
     def values(
         self, box: Window, width: int, height: int, position: float, axis: str, most: int = MAX_POINTS
@@ -151,10 +159,11 @@ class Viewer:
         """What a screen of `height` rows shows of such values, `[height, width, 3 or 4]` uint8."""
         raise NotImplementedError
 
-    def _view(
-        self, azimuth: float, elevation: float, distance: float, side: int, channel: str, time: float
-    ) -> np.ndarray:
+    def _camera(self, azimuth: float, elevation: float, distance: float, side: int) -> Camera:
         raise BadInput("a field of this kind has no surface to go around")
+
+    def _view(self, camera: Camera, channel: str, time: float) -> np.ndarray:
+        raise NotImplementedError
 
 
 class ImageViewer(Viewer):
@@ -229,11 +238,11 @@ class ShapeViewer(Viewer):
     field: PointField
     solid = True
 
-    def _view(
-        self, azimuth: float, elevation: float, distance: float, side: int, channel: str, time: float
-    ) -> np.ndarray:
+    def _camera(self, azimuth: float, elevation: float, distance: float, side: int) -> Camera:
+        return orbit(azimuth, elevation, distance, (side, side), field_of_view=FIELD_OF_VIEW)
+
+    def _view(self, camera: Camera, channel: str, time: float) -> np.ndarray:
         surface, traceable = self._surface
-        camera = orbit(azimuth, elevation, distance, (side, side), field_of_view=FIELD_OF_VIEW)
         albedo = surface.colors if channel == "color" else None
         seen = render_shape(traceable, camera, albedo=albedo, device=surface.device)
         hit = seen.hit.cpu().numpy()
@@ -261,14 +270,14 @@ class SceneViewer(Viewer):
     def is_moving(domain: Domain) -> bool:
         return len(domain.axes) == 4
 
-    @torch.no_grad()
-    def _view(
-        self, azimuth: float, elevation: float, distance: float, side: int, channel: str, time: float
-    ) -> np.ndarray:
-        output = RadianceOutput(self.field, self.folder)
-        cameras = output.cameras()
+    def _camera(self, azimuth: float, elevation: float, distance: float, side: int) -> Camera:
+        cameras = RadianceOutput(self.field, self.folder).cameras()
         intrinsics = cameras[0].intrinsics.resized(side, side)
-        camera = Camera(orbit_pose(cameras, azimuth, elevation, distance / DISTANCE), intrinsics)
+        return Camera(orbit_pose(cameras, azimuth, elevation, distance / DISTANCE), intrinsics)
+
+    @torch.no_grad()
+    def _view(self, camera: Camera, channel: str, time: float) -> np.ndarray:
+        output, side = RadianceOutput(self.field, self.folder), camera.intrinsics.width
         max_rays = max(1, math.isqrt(SCREEN_RAYS // side**2))
         seen, normals = output.render_camera(camera, time, normals=channel == "normal", max_rays=max_rays)
         image = to_bytes(display_image(seen, normals, channel))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -28,12 +30,18 @@ NETWORK_COLOR = "#e07a3f"
 
 
 def apply_fresh(
-    method: Method, signal: Signal, *, spectrum: SpectrumKind = "quadrant", exhaustive: bool = False
+    method: Method,
+    signal: Signal,
+    *,
+    spectrum: SpectrumKind = "quadrant",
+    exhaustive: bool = False,
+    tried: Callable[[int], None] = lambda count: None,
 ) -> tuple[Method, dict, Choice | None]:
     """Choose the frequency option of a prepared method by FreSh.
 
     Returns the method with the option chosen, what the run's header keeps of the choice, and the choice itself, None
     for a constant signal, whose spectrum tells nothing. `exhaustive`: render all candidates instead of searching.
+    `tried`: called with the number of networks that were rendered, before each one more.
     Raises BadInput for methods without such an option or without values to choose from, and for signals without a
     regular grid of one to three axes.
     """
@@ -58,8 +66,11 @@ def apply_fresh(
     def with_value(value: float) -> Method:
         return method.model_copy(update={option: type(default)(value)})
 
+    rendered = count()
+
     @torch.no_grad()
     def render(value: float, seed: int, shape: tuple[int, ...]) -> Tensor:
+        tried(next(rendered))
         field = with_value(value).build(signal.domain, signal.channels, seed)
         # Coordinates have x first, which is the last axis of the target.
         axes = [(torch.arange(n) + 0.5) / n for n in reversed(shape)]

@@ -98,8 +98,8 @@ def _check_entries(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], limits:
     total = sum(entry.file_size for entry, _ in entries)
     if len(entries) > limits.max_files or total > limits.max_bytes:
         raise BadInput(
-            f"{shown}: holds {len(entries):,} files of {total:,} bytes, more than {limits.max_files:,} or "
-            f"{limits.max_bytes:,}; {limits.advice}"
+            f"{shown}: holds {len(entries):,} files, {total / 1e6:,.0f} MB once unpacked; at most "
+            f"{limits.max_files:,} files and {limits.max_bytes / 1e6:,.0f} MB are taken; {limits.advice}"
         )
     for entry, path in entries:
         name = entry.filename

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from apps.studio import examples, method_options
 from fields.runs.run import Run
@@ -220,8 +221,6 @@ def tone(folder):
 
 
 def ball(folder):
-    import trimesh
-
     trimesh.creation.icosphere(2).export(folder / "ball.ply")
     return folder / "ball.ply"
 
@@ -290,9 +289,12 @@ def test_a_mesh_from_upload_to_its_orbit_and_extracted_mesh(visit, tmp_path):
     assert page.get_by_role("button", name="Make the film").is_enabled()
     page.get_by_role("button", name="normals").click()
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('normal 40')")
+    crop_below_the_middle(visitor)
     page.get_by_label("Detail").fill("32")
     page.click("#export-start")
     page.wait_for_selector("[data-studio=mesh][data-drawn]")
+    mesh = trimesh.load(next(visitor.studio.folders.runs.glob(f"{ended(visitor).path.name}/exports/*/*.glb")))
+    assert mesh.bounds[1][1] < mesh.bounds[0][1] + 0.8 * np.ptp(mesh.bounds[:, 0]), "the upper half is not written"
     assert int(page.locator("[data-studio=mesh]").get_attribute("data-drawn")) > 100
     page.get_by_text("Section, measure").click()
     page.get_by_role("button", name="Measure").click()
@@ -305,11 +307,59 @@ def test_a_mesh_from_upload_to_its_orbit_and_extracted_mesh(visit, tmp_path):
     assert 0.01 < distance < 1 and canvas_pixels(page, "canvas.mesh")[..., 3].astype(bool).sum() < 0.9 * whole
     page.get_by_role("button", name="Matcap").click()
     visitor.shot("run-shape-matcap")
+    film_of_the_mesh(visitor)
     page.get_by_role("button", name="Edges").click()
     pixels = canvas_pixels(page, "canvas.mesh")
     assert pixels[..., 3].any() and pixels[..., :3].std() > 5, "WebGL draws the mesh"
     visitor.shot("run-shape")
     visitor.accessible()
+
+
+def film_of_the_mesh(visitor):
+    """A film along two views of an exported mesh, which the browser makes; cancelled first."""
+    panel = visitor.page.locator("[data-studio=mesh]")
+    panel.get_by_text("Camera path").click()
+    panel.get_by_role("button", name="Add this view").click()
+    panel.locator("canvas").focus()
+    visitor.page.keyboard.press("ArrowRight")
+    panel.get_by_role("button", name="Add this view").click()
+    panel.get_by_role("button", name="Make the film").click()
+    panel.get_by_role("button", name="Cancel").click()
+    panel.get_by_text("The film was cancelled.").wait_for()
+    panel.get_by_label("Seconds of the film").fill("1")
+    panel.get_by_role("button", name="Make the film").click()
+    panel.get_by_text("The film is ready.").wait_for()
+    with visitor.page.expect_download() as download:
+        panel.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename.endswith((".mp4", ".webm"))
+    assert Path(download.value.path()).stat().st_size > 2000
+
+
+def crop_below_the_middle(visitor):
+    """Crop a shape by a handle, with the mouse, then by a number."""
+    page = visitor.page
+    page.get_by_text("Crop box", exact=True).first.click()
+    page.get_by_role("button", name="Show the box").click()
+    top = page.locator(".box-handles [data-face='4']")
+    top.wait_for()
+    before = float(page.get_by_label("y to").input_value())
+    place = top.locator("circle").last.bounding_box()
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 40, steps=4)
+    page.mouse.up()
+    after = float(page.get_by_label("y to").input_value())
+    moved = top.locator("circle").last.bounding_box()
+    assert after < before and moved["y"] == pytest.approx(place["y"] + 40, abs=6), "the handle follows the pointer"
+    visitor.shot("run-shape-crop")
+    low = float(page.get_by_label("y from").input_value())
+    page.get_by_label("y to").fill(f"{(low + before) / 2:.4f}")
+    page.get_by_label("y to").press("Tab")
+    visitor.shows(".cropped", "Only what lies in the crop box")
+    page.get_by_label("y from").fill("999")
+    page.get_by_label("y from").press("Tab")
+    visitor.shows(".crop", "y from must be less than y to")
 
 
 def canvas_pixels(page, selector):
@@ -424,8 +474,6 @@ def test_a_posed_scene_from_upload_to_export(visit, posed):
     page.get_by_role("link", name="Download").wait_for()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
-    import trimesh
-
     points = trimesh.load(download.value.path(), file_type="ply")
     assert len(points.vertices) > 100
     visitor.shot("export-radiance")

@@ -65,7 +65,7 @@ def test_a_long_export_delays_neither_views_nor_opening_files(scene, idle_studio
 
     made = idle_studio.shelf.submit(long)
     assert begun.wait(60)
-    opening = idle_studio.load(lambda: go_on.wait(60))
+    opening = idle_studio.opening.submit(lambda: go_on.wait(60))
     assert renderer.render(scene, lambda opened: opened.run.path).result(60) == scene
     assert not made.done() and not opening.done()
     go_on.set()

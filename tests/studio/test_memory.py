@@ -13,7 +13,7 @@ from apps.studio.shelf import ACTIVE
 from fields.fit.request import FitRequest
 
 # Fits and exports after the first ones, and how much the process may grow by them. `STUDIO_FITS=50` is the whole check.
-FITS = int(os.environ.get("STUDIO_FITS", "6"))
+FITS = int(os.environ.get("STUDIO_FITS", "10"))
 GROWTH = 0.1
 METHODS = ("hashgrid", "densegrid")
 

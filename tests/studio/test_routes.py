@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ pytest.importorskip("fastapi")
 from fastapi import FastAPI  # noqa: E402
 from fastapi.testclient import TestClient  # noqa: E402
 from PIL import Image  # noqa: E402
+from studio_jobs import ended, until  # noqa: E402
 
 from apps.cli.main import main  # noqa: E402
 from apps.studio.folders import Folders  # noqa: E402
@@ -20,6 +22,8 @@ from apps.studio.shelf import Shelf  # noqa: E402
 from apps.studio.view_renderer import ViewRenderer  # noqa: E402
 from fields.fit.request import FitRequest  # noqa: E402
 from fields.runs.run import Run  # noqa: E402
+from scenes.posed.pose import orbit  # noqa: E402
+from scenes.shape.view import FIELD_OF_VIEW  # noqa: E402
 
 
 @pytest.fixture
@@ -72,6 +76,7 @@ def test_a_window_of_a_field_is_evaluated_for_its_pixels(client, photo, photogra
 
     whole = {"x0": 0, "y0": 0, "x1": 1, "y1": 1}
     assert decoded(client.get("/studio/view/photo", params={**whole, "w": 96, "h": 64})).shape == (64, 96, 3)
+    assert "only shapes and scenes" in client.get("/studio/runs/photo/box").json()["error"]
     part = {"x0": 0.3, "y0": 0.2, "x1": 0.301, "y1": 0.201, "w": 80, "h": 80}
     near = decoded(client.get("/studio/view/photo", params=part)).astype(float)
     signal, error = (
@@ -247,7 +252,16 @@ def test_a_run_that_waits_has_a_page_already(app, client, photograph):
     answer = client.get("/studio/jobs", params={"of": second.id}).json()
     assert answer["job"]["place"] == 1
     assert client.post(f"/studio/jobs/{second.id}/pause").json()["state"] == "paused"
+    facts = client.get(f"/studio/runs/{second.path.name}/facts").json()
+    assert (facts["status"], facts["busy"], facts["stored"]) == ("paused", False, False)
+    until(lambda: first.step > 0)
     first.stop()
+    assert ended(first).state == "stopped"
+    assert client.get(f"/studio/runs/{first.path.name}/facts").json()["stored"]
+    # A run that is deleted from the disk does not wait: it is gone.
+    shutil.rmtree(first.path)
+    assert "no run called" in client.get(f"/studio/runs/{first.path.name}/facts").json()["error"]
+    assert client.get(f"/run/{first.path.name}").status_code == 404
 
 
 def test_a_deleted_run_can_be_brought_back(client, photo):
@@ -302,6 +316,17 @@ def test_a_shape_is_viewed_from_all_sides(client, tmp_path):
         client.get("/studio/orbit/ball", params={"azimuth": 0, "elevation": 0, "distance": 1, "side": 9999}).status_code
         == 400
     )
+    # The crop box is in units of the file, and the view says where it shows: a point of a ray is where the ray begins.
+    box = client.get("/studio/runs/ball/box").json()
+    lower, upper = np.array(box["lower"]), np.array(box["upper"])
+    assert (lower < -1).all() and (upper > 1).all() and (upper - lower < 4).all()
+    place = {"azimuth": 70, "elevation": 20, "distance": 1.7}
+    answer = client.get("/studio/orbit/ball", params={**place, "side": 64, "box": True})
+    matrix = np.reshape(json.loads(answer.headers["x-projection"]), (3, 4))
+    camera = orbit(70.0, 20.0, 1.7, (64, 64), field_of_view=FIELD_OF_VIEW)
+    origins, directions = camera.rays_through(np.array([3.0]), np.array([50.0]))
+    x, y, w = matrix @ [*(lower + (upper - lower).max() * (origins + 0.8 * directions))[0], 1]
+    assert (x / w, y / w) == pytest.approx((3 / 64, 50 / 64), abs=1e-6) and w > 0
     assert (
         "3-D"
         in client.get("/studio/view/ball", params={"x0": 0, "y0": 0, "x1": 1, "y1": 1, "w": 8, "h": 8}).json()["error"]

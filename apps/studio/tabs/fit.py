@@ -50,6 +50,7 @@ PREVIEW_SIDE = 480
 # A script of the page reports a click on the image of an example with `studioChooseExample("NAME")`.
 CHOOSE_EXAMPLE = "window.studioChooseExample = (name) => trigger('select', { name });"
 # A script of the page reports that a file begins to be uploaded with `studioUploadBegins("NAME")`.
+CANCEL_OPENING = "window.studioCancelOpening = () => trigger('select', {});"
 UPLOAD_BEGINS = "window.studioUploadBegins = (name) => trigger('select', { name });"
 OTHER_SECTIONS = tuple(section for section in FitRequest.sections if section != SAMPLES)
 
@@ -77,6 +78,7 @@ class FitTab:
                 gr.HTML(welcome(), elem_id="live")
             self.picked = gr.HTML("", js_on_load=CHOOSE_EXAMPLE, elem_classes="script-only")
             self.begun = gr.HTML("", js_on_load=UPLOAD_BEGINS, elem_classes="script-only")
+            self.cancelled = gr.HTML("", js_on_load=CANCEL_OPENING, elem_classes="script-only")
             # The ticket of the choice that the page shows.
             self.shown = gr.Textbox(
                 "", elem_id="shown-signal", elem_classes="script-only", label="ticket", container=False
@@ -140,6 +142,7 @@ class FitTab:
         self.begun.select(self._upload_begins, choice, [*outputs, example], **EACH, **QUIET)
         self.upload.upload(self._open_upload, [choice, self.upload], [*outputs, example], **EACH, **BUSY)
         self.upload.clear(self._forget, choice, outputs, **EACH, **QUIET)
+        self.cancelled.select(self._cancel, choice, [*outputs, example, self.upload], **EACH, **QUIET)
         self.effort.input(lambda name: EFFORTS[name], self.effort, self.seconds, **QUIET)
 
     def _connect_options(self) -> None:
@@ -219,6 +222,11 @@ class FitTab:
         choice.finish(choice.begin(), None)
         return ["", {}, "", "", gr.update(choices=[], value=None)]
 
+    def _cancel(self, choice: Choice) -> list:
+        """Wait no longer for the file that is being read."""
+        shown, signal, _, *others = self._forget(choice)
+        return [shown, signal, "Cancelled: nothing is chosen.", *others, None, None]
+
     def _open(self, choice: Choice, find: Callable[[Any], Asked], given: object, label: str) -> list:
         """Open a signal and show it: values of `shown`, `signal`, `about`, `image` and `method`.
 
@@ -231,7 +239,10 @@ class FitTab:
             source, name = find(given)
             mark_used(source, self.studio.folders)
             # One thread opens files, so that many clicks open one file after another, and only the last of them.
-            shown = self.studio.load(lambda: shown_signal(source, name) if choice.is_newest(ticket) else None).result()
+            shown = self.studio.opening.result(
+                lambda: shown_signal(source, name) if choice.is_newest(ticket) else None,
+                lambda: choice.is_newest(ticket),
+            )
             if shown is None or not choice.finish(ticket, shown[0]):
                 return [gr.skip()] * 5
             return [str(ticket), *shown]

@@ -43,6 +43,7 @@ FRONT = ("preview", "seconds")
 # Sections of the other options, by heading. The last ones stand with the method.
 MORE = {"Surface and texture": ("surface",), "Orientation, scale and file": ("place", "file")}
 # A script of the page reports what a job has to show with `studioShowReconstruction("RUN", "cameras" or "mesh")`.
+CANCEL_OPENING = "window.studioCancelPhotographs = () => trigger('select', {});"
 SHOW = "window.studioShowReconstruction = (run, what) => trigger('select', { run, what });"
 DEFAULT_METHOD = "decided from the photographs"
 NO_SCENE = "Cameras and points appear here once they are known."
@@ -71,6 +72,7 @@ class ReconstructTab:
                 )
                 gr.HTML(render("reconstruction"), elem_id="recon-panel")
             self.shown = gr.HTML("", js_on_load=SHOW, elem_classes="script-only")
+            self.cancelled = gr.HTML("", js_on_load=CANCEL_OPENING, elem_classes="script-only")
         self._connect()
 
     def _lay_out_source(self) -> None:
@@ -126,6 +128,7 @@ class ReconstructTab:
         self.upload.upload(self._open_upload, [choice, self.upload], [*opened, self.example], **EACH, **busy)
         self.upload.clear(self._forget, choice, opened, **EACH, **QUIET)
         self.example.input(self._open_example, [choice, self.example], opened, **EACH, **busy)
+        self.cancelled.select(self._cancel, choice, [*opened, self.upload, self.example], **EACH, **QUIET)
         self.shown.select(self._show, [choice, self.chosen], [*opened, self.mesh], **QUIET)
         inputs = [choice, self.chosen, self.whole, self.method, self.settings, *self.box, *self.controls.values()]
         outputs = [self.started, self.chosen]
@@ -152,6 +155,11 @@ class ReconstructTab:
         choice.finish(choice.begin(), None)
         return [{}, "", gr.update(visible="hidden"), *self._no_scene()]
 
+    def _cancel(self, choice: Choice) -> list:
+        """Wait no longer for the photographs that are being read."""
+        chosen, _, *others = self._forget(choice)
+        return [chosen, "Cancelled: nothing is chosen.", *others, None, None]
+
     def _open_example(self, choice: Choice, name: str | None) -> list:
         if not name:
             return [gr.skip()] * (6 + len(self.box))
@@ -164,19 +172,24 @@ class ReconstructTab:
         Nothing changes where something else is chosen meanwhile.
         """
         ticket = choice.begin(label)
-        values = self._opened(find, label)
-        if not choice.finish(ticket, values[0] or None):
-            return [gr.skip()] * len(values)
+        values = self._opened(find, label, lambda: choice.is_newest(ticket))
+        if values is None or not choice.finish(ticket, values[0] or None):
+            return [gr.skip()] * (6 + len(self.box))
         return values
 
-    def _opened(self, find: Callable[[], tuple[str, str]], label: str) -> list:
+    def _opened(self, find: Callable[[], tuple[str, str]], label: str, is_wanted: Callable[[], bool]) -> list | None:
+        """Values of the components that show what was opened; None as soon as it is not wanted any more."""
         try:
             source, name = find()
             mark_used(source, self.studio.folders)
-            chosen, about = self.studio.load(lambda: choose(source, name)).result()
+            opening = self.studio.opening
+            if (found := opening.result(lambda: choose(source, name), is_wanted)) is None:
+                return None
+            chosen, about = found
             if not chosen["posed"]:
                 return [chosen, f"**{escape(name)}**: {about}", gr.update(visible=True), *self._no_scene()]
-            scene = self.studio.load(lambda: open_scene(source)).result()
+            if (scene := opening.result(lambda: open_scene(source), is_wanted)) is None:
+                return None
             return [chosen, _about(name, scene), gr.update(visible="hidden"), *self._scene(scene)]
         except BadInput as error:
             problem = message_of(error)
@@ -219,7 +232,7 @@ class ReconstructTab:
         found = path / POSES
         try:
             source = str(found) if found.is_dir() else job.request.source
-            opened = self.studio.load(lambda: open_scene(source)).result()
+            opened = self.studio.opening.submit(lambda: open_scene(source)).result()
         except BadInput as error:
             return [gr.skip(), render("problem", text=message_of(error)), *scene[2:], gr.skip()]
         if not choice.is_newest(ticket):

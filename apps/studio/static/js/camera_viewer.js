@@ -1,5 +1,6 @@
 // Viewer of a scene's cameras, its points and the crop box, which follows the numbers of the sliders beside it.
 
+import { BoxHandles } from "./box_handles.js";
 import { button, element, isVisible, onKeys, onResize, sleep } from "./dom.js";
 
 const BOX_INPUTS = Array.from({ length: 6 }, (_, index) => `#recon-box-${index} input[type=number]`);
@@ -22,7 +23,13 @@ export class CameraViewer {
     this.centre = this.scene.lower.map((low, axis) => (low + this.scene.upper[axis]) / 2);
     this.reach = this.findReach();
     [this.right, this.ahead, this.up] = frame(this.scene.up);
+    this.project = null;
     this.build();
+    this.handles = new BoxHandles(this.frame, {
+      whole: [...this.box],
+      project: (point) => this.project?.(point) ?? null,
+      change: (box, index) => this.pulled(box, index),
+    });
     this.poll();
   }
 
@@ -42,7 +49,8 @@ export class CameraViewer {
         class: "window cameras",
         tabindex: "0",
         role: "group",
-        "aria-label": "Cameras, points and the crop box; arrows turn the view, plus and minus move nearer and farther",
+        "aria-label":
+          "Cameras, points and the crop box; arrows turn the view, plus and minus move nearer and farther. The numbers of the box are beside it",
       },
       this.canvas,
     );
@@ -55,7 +63,7 @@ export class CameraViewer {
       `${test} for testing, `,
       ...(points.length ? [element("b", { class: "points" }, "■ "), `${points.length / 3} points, `] : []),
       element("b", { class: "box" }, "■ "),
-      "crop box",
+      "crop box: drag its handles, or set its numbers",
     );
     const sign = (text, label, onclick) => button(text, onclick, { class: "sign", "aria-label": label });
     const tools = element(
@@ -111,6 +119,11 @@ export class CameraViewer {
           const value = Number.parseFloat(document.querySelector(selector)?.value);
           return Number.isFinite(value) ? value : [...this.scene.lower, ...this.scene.upper][index];
         });
+        this.handles.whole = BOX_INPUTS.map((selector, index) => {
+          const control = document.querySelector(selector);
+          const end = Number.parseFloat(index < 3 ? control?.min : control?.max);
+          return Number.isFinite(end) ? end : [...this.scene.lower, ...this.scene.upper][index];
+        });
         if (box.some((value, index) => value !== this.box[index])) {
           this.box = box;
           this.draw();
@@ -118,6 +131,19 @@ export class CameraViewer {
       }
       await sleep(POLL_MS);
     }
+  }
+
+  /** Put a number that a handle has changed into its control, which rounds it to its steps. */
+  pulled(box, index) {
+    const input = document.querySelector(BOX_INPUTS[index]);
+    this.box = [...box];
+    this.draw();
+    if (!input) return;
+    const step = Number.parseFloat(input.step) || 0;
+    const value = step ? Math.round(box[index] / step) * step : box[index];
+    input.value = String(Number(value.toPrecision(8)));
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
   /** A function from points of the scene to pixels: orthographic, so that lengths can be compared. */
@@ -159,10 +185,9 @@ export class CameraViewer {
         PYRAMID.map((corner) => project(camera.points[corner])),
       );
     }
-    context.strokeStyle = colors.box;
-    context.lineWidth = 2;
-    const corner = (number) => [0, 1, 2].map((axis) => this.box[axis + ((number >> axis) & 1 ? 3 : 0)]);
-    for (const [a, b] of this.scene.edges) strokePath(context, [project(corner(a)), project(corner(b))]);
+    this.project = project;
+    this.handles.box = [...this.box];
+    this.handles.draw();
     this.root.dataset.drawn = this.box.map((value) => Number(value.toPrecision(4))).join(",");
   }
 }

@@ -1,6 +1,7 @@
 // The shelf of a run's exports: what can be made, what was made, when, how large, with preview, progress and cancel.
 
 import { getJson, postJson } from "./api.js";
+import { CROPPED } from "./crop_box.js";
 import { button, element } from "./dom.js";
 import { byteCount, duration, timeOfDay } from "./format.js";
 import { announceExport } from "./notices.js";
@@ -49,6 +50,13 @@ export class Exports {
       hidden: true,
       title: "One HTML file that draws the field in any browser, without this studio and without a network",
     });
+    // The crop box of the viewer, as text; empty where nothing is cropped.
+    this.box = "";
+    this.cropped = element("p", { class: "muted cropped", hidden: true });
+    document.addEventListener(CROPPED, ({ detail }) => {
+      this.box = detail;
+      this.showBox();
+    });
     this.list = element("ul", { class: "shelf" });
     this.root = element(
       "section",
@@ -56,6 +64,7 @@ export class Exports {
       element("h2", {}, "Exports"),
       element("div", { class: "buttons" }, this.form, this.scale.box, this.cells.box, this.start, this.share),
       this.moreBox,
+      this.cropped,
       this.estimate,
       this.problem,
       this.list,
@@ -105,7 +114,18 @@ export class Exports {
     this.cells.box.hidden = size !== "cells";
     this.moreBox.hidden = !options.length;
     this.more.replaceChildren(...options.map(optionControl));
+    this.showBox();
     this.tellSizeSoon();
+  }
+
+  /** Put the crop box of the viewer into the option of the format, and say what becomes of it. */
+  showBox() {
+    const control = this.more.querySelector("[name=box]");
+    if (control) control.value = this.box;
+    this.cropped.hidden = !this.box;
+    this.cropped.textContent = control
+      ? `Only what lies in the crop box (${this.box.replaceAll(",", ", ")}) is written.`
+      : "This format writes the whole field: the crop box is for meshes and points.";
   }
 
   /** What was asked for beside format and size, by the names of the options. */

@@ -13,6 +13,7 @@ const STARTED_POLL_MS = 100;
 // On screens narrower than this the panel lies below the controls, so that it is scrolled to when a job starts.
 const NARROW_PIXELS = 700;
 const RESTARTED = "The studio was restarted. What was kept of this fit can be continued on its page.";
+const DELETED = "This run was deleted.";
 
 export class LiveFit {
   constructor(root) {
@@ -262,13 +263,38 @@ export class LiveFit {
     if (innerWidth < NARROW_PIXELS && isVisible(this.root)) this.root.scrollIntoView({ block: "start" });
   }
 
+  /** Say what became of the shown job, which the studio does not know any more: it was restarted, or the run deleted. */
+  async explain() {
+    if (this.explained === this.jobId) return;
+    const { id, run } = this.job;
+    let message = isActive(this.job) ? RESTARTED : this.job.message;
+    let deleted = false;
+    try {
+      await getJson(`runs/${encodeURIComponent(run)}/facts`);
+    } catch (error) {
+      if (!error.status) throw error;
+      // A fit that had kept nothing before the studio ended is not there either.
+      deleted = true;
+      message = isActive(this.job) ? "The studio was restarted before anything of this fit was kept." : DELETED;
+    }
+    if (this.jobId !== id) return;
+    this.explained = id;
+    // Jobs are forgotten when the studio is restarted, and runs are not.
+    this.job = { ...this.job, state: isActive(this.job) ? "stopped" : this.job.state, message };
+    this.draw();
+    if (deleted) for (const part of [...Object.values(this.buttons), this.pageLink]) part.hidden = true;
+    else this.buttons.resume.hidden = this.buttons.stop.hidden = true;
+  }
+
   async update() {
     // A hidden panel does not ask for its job, so that the server draws no images for it.
     const wanted = isVisible(this.root) || !this.job ? this.jobId : "";
     let answer = await getJson(`jobs?of=${wanted}`);
     noticeRestart(answer.start);
     this.queue = answer.jobs;
-    if (this.run || !this.queue.some((job) => job.id === this.jobId)) {
+    const vanished = this.job && !this.queue.some((job) => job.id === this.jobId);
+    if (vanished && !this.run) await this.explain();
+    else if (this.run || !this.queue.some((job) => job.id === this.jobId)) {
       const chosen = this.welcomes ? null : bestJob(this.queue, this.type, this.run);
       if (chosen && chosen.id !== this.jobId) {
         this.choose(chosen.id);
@@ -278,8 +304,7 @@ export class LiveFit {
     }
     this.drawQueue();
     if (!this.others.isConnected && !this.run) this.root.append(this.others);
-    if (!answer.job && this.job && isActive(this.job) && !this.queue.some((job) => job.id === this.jobId)) {
-      // Jobs are forgotten when the studio is restarted, and runs are not.
+    if (!answer.job && this.run && this.job && isActive(this.job) && vanished) {
       this.job = { ...this.job, state: "stopped", message: RESTARTED };
       this.draw();
     }

@@ -1,12 +1,14 @@
 // Entry point: starts the panel of every element with the attribute `data-studio`, also of those that Gradio adds later.
 
 import { CameraViewer } from "./camera_viewer.js";
+import { Clips } from "./clips.js";
 import { Comparison } from "./comparison.js";
 import "./examples.js";
 import { Gallery } from "./gallery.js";
 import { correctTabOrder, hideUntilSettled } from "./gradio_events.js";
 import { LiveFit } from "./live_fit.js";
 import { MeshViewer } from "./mesh_viewer.js";
+import { showOpening } from "./opening.js";
 import { OrbitViewer } from "./orbit_viewer.js";
 import { OwnerView } from "./owner.js";
 import { Reconstruction } from "./reconstruction.js";
@@ -18,6 +20,7 @@ import { ZoomViewer } from "./zoom_viewer.js";
 
 const PANELS = {
   live: LiveFit,
+  clips: Clips,
   comparison: Comparison,
   gallery: Gallery,
   zoom: ZoomViewer,
@@ -51,3 +54,4 @@ new MutationObserver(update).observe(document.documentElement, {
 });
 update([]);
 followAddress();
+if (location.pathname === "/") showOpening();

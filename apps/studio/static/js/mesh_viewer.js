@@ -4,7 +4,9 @@
 import { button, element, onKeys, onPointers, onResize } from "./dom.js";
 import { count } from "./format.js";
 import { multiply, readGlb } from "./glb.js";
+import { backgroundControl, KeyViews, viewAt } from "./key_views.js";
 import { hitOf, placed } from "./mesh_hit.js";
+import { filmType, record } from "./recording.js";
 
 const VERTEX = `#version 300 es
 uniform mat4 model, view, projection;
@@ -109,7 +111,72 @@ export class MeshViewer {
       element("div", { class: "buttons" }, ...this.modes),
       this.status,
       this.buildMeasures(),
+      ...(filmType() ? [this.buildFilm()] : []),
     );
+  }
+
+  /** Key views, and the film along them, which the browser makes of what it draws. */
+  buildFilm() {
+    this.behind = backgroundControl();
+    this.recording = element("progress", { max: 1, value: 0, hidden: true, "aria-label": "Progress of the film" });
+    this.stop = button("Cancel", () => {
+      this.cancelled = true;
+    });
+    this.stop.hidden = true;
+    this.made = element("div", { class: "made" });
+    const { view } = this;
+    this.path = new KeyViews({
+      current: () => ({ ...view }),
+      show: (known) => {
+        Object.assign(view, known);
+        this.draw();
+      },
+      about: () => `of what is shown (${MODES[this.mode]}). It takes as long to make as to watch`,
+      make: (film) => this.makeFilm(film),
+      extra: [element("label", {}, "Background", this.behind)],
+    });
+    this.path.root.append(element("div", { class: "buttons" }, this.recording, this.stop), this.made);
+    return this.path.root;
+  }
+
+  async makeFilm({ views, seconds, closed }) {
+    if (!(seconds >= 1 && seconds <= 60)) throw new Error("A film lasts 1 to 60 seconds.");
+    this.cancelled = false;
+    this.recording.hidden = this.stop.hidden = false;
+    const before = { ...this.view };
+    // Distances are ratios: half-way from 1 to 4 is 2.
+    const keys = views.map(({ azimuth, elevation, distance }) => [azimuth, elevation, Math.log(distance)]);
+    const film = await record(this.canvas, {
+      seconds,
+      background: this.behind.value,
+      draw: (fraction) => {
+        const [azimuth, elevation, distance] = viewAt(keys, fraction, closed);
+        Object.assign(this.view, { azimuth, elevation, distance: Math.exp(distance) });
+        this.draw();
+      },
+      told: (fraction) => {
+        this.recording.value = fraction;
+        return !this.cancelled && this.root.isConnected;
+      },
+    });
+    this.recording.hidden = this.stop.hidden = true;
+    Object.assign(this.view, before);
+    this.draw();
+    if (!film) return "The film was cancelled.";
+    const ending = film.type.includes("mp4") ? ".mp4" : ".webm";
+    const name = this.root.dataset.name.replace(/\.[^.]*$/, "") + ending;
+    const old = this.made.querySelector("video")?.src;
+    if (old) URL.revokeObjectURL(old);
+    const address = URL.createObjectURL(film);
+    this.made.replaceChildren(
+      element("video", { src: address, controls: true, loop: true, muted: true }),
+      element(
+        "div",
+        { class: "buttons" },
+        element("a", { class: "button primary", href: address, download: name }, `Download ${name}`),
+      ),
+    );
+    return "The film is ready. It is only on this page: download it before you leave.";
   }
 
   /** Section, distances, orientation and background. */

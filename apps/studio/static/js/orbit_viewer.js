@@ -1,7 +1,9 @@
 // Viewer of shapes and scenes from all sides: coarse while the camera moves, sharp when it rests.
 
 import { errorMessage, fetchImage, postJson } from "./api.js";
+import { CropBox } from "./crop_box.js";
 import { button, element, onKeys, onPointers, onResize, replaceImageByResponse, sleep } from "./dom.js";
+import { backgroundControl, KeyViews } from "./key_views.js";
 
 // Sides of the square image in pixels.
 const COARSE_SIDE = 128;
@@ -19,8 +21,6 @@ const MIN_DISTANCE = 0.4;
 const MAX_DISTANCE = 6;
 // As in `apps/studio/films.py`.
 const FILM = "film along key views (.mp4)";
-const MAX_KEY_VIEWS = 24;
-const BACKGROUNDS = { white: "White", grey: "Grey", black: "Black" };
 const CHANNELS = { color: "shaded", normal: "normals", depth: "depth" };
 
 export class OrbitViewer {
@@ -78,92 +78,39 @@ export class OrbitViewer {
       sign("+", "Nearer", () => this.approach(1 / 1.2)),
       this.isMoving ? element("label", {}, "time", this.time) : null,
     );
-    this.root.replaceChildren(this.frame, tools, this.status, this.buildFilm());
+    this.crop = new CropBox(this.run, this.frame, () => this.changed());
+    this.root.replaceChildren(this.frame, tools, this.status, this.crop.root, this.buildFilm());
   }
 
-  /** Key views, and the film along them. */
+  /** Key views, and the film along them, which the studio makes of the field. */
   buildFilm() {
-    this.keyViews = [];
-    this.keyList = element("span", { class: "links", role: "group", "aria-label": "Key views" });
-    this.seconds = element("input", { type: "number", min: 1, max: 60, value: 6, "aria-label": "Seconds of the film" });
-    this.closed = element("input", { type: "checkbox" });
-    this.background = element(
-      "select",
-      { "aria-label": "Background", onchange: () => this.showBackground() },
-      ...Object.entries(BACKGROUNDS).map(([value, label]) => element("option", { value }, label)),
-    );
-    this.film = button("Make the film", () => this.makeFilm(), { class: "primary", disabled: true });
-    this.filmStatus = element("p", { class: "muted", role: "status" }, "Turn the view, and add two views or more.");
-    return element(
-      "details",
-      { class: "key-views" },
-      element("summary", {}, "Camera path"),
-      element(
-        "div",
-        { class: "buttons" },
-        button("Add this view", () => this.addKeyView()),
-        this.keyList,
-        element("label", {}, "Seconds", this.seconds),
-        element("label", {}, this.closed, "Back to the first"),
-        element("label", {}, "Background", this.background),
-        this.film,
-      ),
-      this.filmStatus,
-    );
-  }
-
-  addKeyView() {
-    if (this.keyViews.length >= MAX_KEY_VIEWS) return;
-    this.keyViews.push({ ...this.view, time: Number(this.time.value) });
-    this.drawKeyViews();
-  }
-
-  drawKeyViews() {
-    const views = this.keyViews.map((view, index) => {
-      const show = () => {
-        const { time, ...place } = view;
+    this.background = backgroundControl(() => {
+      this.frame.dataset.background = this.background.value;
+    });
+    this.path = new KeyViews({
+      current: () => ({ ...this.view, time: Number(this.time.value) }),
+      show: ({ time, ...place }) => {
         Object.assign(this.view, place);
         this.time.value = time;
         this.changed();
-      };
-      const remove = () => {
-        this.keyViews.splice(index, 1);
-        this.drawKeyViews();
-      };
-      return element(
-        "span",
-        { class: "links" },
-        button(`View ${index + 1}`, show),
-        button("×", remove, { class: "sign", "aria-label": `Remove view ${index + 1}` }),
-      );
+      },
+      about: () => `of what is shown (${CHANNELS[this.channel]})`,
+      make: (film) => this.makeFilm(film),
+      extra: [element("label", {}, "Background", this.background)],
     });
-    this.keyList.replaceChildren(...views);
-    this.film.disabled = this.keyViews.length < 2;
-    if (this.keyViews.length < 2) this.filmStatus.textContent = "Turn the view, and add two views or more.";
-    else
-      this.filmStatus.textContent = `A film along ${this.keyViews.length} views, of what is shown (${CHANNELS[this.channel]}).`;
+    return this.path.root;
   }
 
-  showBackground() {
-    this.frame.dataset.background = this.background.value;
-  }
-
-  async makeFilm() {
-    this.film.disabled = true;
+  async makeFilm({ views, seconds, closed }) {
     const options = {
-      views: this.keyViews.map(({ azimuth, elevation, distance, time }) => [azimuth, elevation, distance, time]),
-      seconds: Number(this.seconds.value),
+      views: views.map(({ azimuth, elevation, distance, time }) => [azimuth, elevation, distance, time]),
+      seconds,
+      closed,
       channel: this.channel,
       background: this.background.value,
-      closed: this.closed.checked,
     };
-    try {
-      await postJson(`runs/${encodeURIComponent(this.run)}/exports`, { label: FILM, options });
-      this.filmStatus.textContent = "The film is being made: it appears under Exports below.";
-    } catch (error) {
-      this.filmStatus.textContent = error.message;
-    }
-    this.film.disabled = false;
+    await postJson(`runs/${encodeURIComponent(this.run)}/exports`, { label: FILM, options });
+    return "The film is being made: it appears under Exports below.";
   }
 
   listen() {
@@ -257,12 +204,14 @@ export class OrbitViewer {
       side: rests ? this.sharpSide() : COARSE_SIDE,
       what: this.channel,
       at: this.time.value,
+      box: this.crop.isShown,
     });
     if (!response?.ok) {
       this.status.textContent = response ? await errorMessage(response) : "The studio does not answer";
       return false;
     }
     await replaceImageByResponse(this.image, response);
+    this.crop.projected(response.headers.get("X-Projection"));
     if (!rests) this.coarseMs = Math.max(MIN_COARSE_MS, performance.now() - asked);
     return true;
   }

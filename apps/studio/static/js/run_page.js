@@ -7,6 +7,7 @@ import { Exports } from "./exports.js";
 import { byteCount, count, duration, metricName, metricPhrase, metricValue } from "./format.js";
 import { pageOfRun, showStarted } from "./jobs.js";
 import { addressOfTab } from "./tabs.js";
+import { showWork } from "./waiting.js";
 
 const BUSY_POLL_MS = 700;
 const IDLE_POLL_MS = 2500;
@@ -84,7 +85,7 @@ export class RunPage {
     };
     const ask = button("Draw the spectra", async () => {
       ask.disabled = true;
-      await load(spectra, "spectra", "Computing the spectra of signal and field …");
+      await showWork(spectra, this.path("spectra"), "Computing the spectra of signal and field");
       ask.disabled = false;
     });
     const cameras = element("div");
@@ -135,8 +136,7 @@ export class RunPage {
       this.tags.value = facts.tags.join(", ");
       this.described.open = !!facts.note || facts.tags.length > 0;
     }
-    const described = facts.status !== "waiting";
-    this.note.disabled = this.tags.disabled = !described;
+    this.note.disabled = this.tags.disabled = !facts.stored;
     this.live.hidden = this.live.parentElement.hidden = !facts.job;
     this.exports.show(facts);
     this.inside.hidden = !facts.ready || facts.type === "comparison";
@@ -155,10 +155,10 @@ export class RunPage {
   }
 
   drawButtons(facts) {
-    const shown = JSON.stringify([facts.status, facts.busy, facts.ready, facts.type, facts.job]);
+    const shown = JSON.stringify([facts.status, facts.stored, facts.busy, facts.ready, facts.type, facts.job]);
     if (shown === this.buttons.dataset.shown) return;
     this.buttons.dataset.shown = shown;
-    const known = facts.status !== "waiting";
+    const known = facts.stored;
     const convert = element(
       "a",
       { class: "button", href: addressOfTab("distill", this.run) },
@@ -286,7 +286,7 @@ export class RunPage {
 }
 
 function aboutText(facts) {
-  if (facts.status === "waiting") return "It waits for its turn.";
+  if (!facts.stored) return facts.busy ? "It waits for its turn." : "It has not begun, so that nothing of it is kept.";
   const parts = [facts.kind, facts.method];
   if (facts.parameters) parts.push(`${count(facts.parameters)} parameters`);
   if (facts.source) parts.push(`of ${facts.source}`);

@@ -2,32 +2,45 @@
 
 // As in `apps/studio/uploads.py`, which checks again.
 const MAX_BYTES = 512 * 2 ** 20;
-const UPLOAD = "#upload";
+const MAX_PHOTOGRAPHS_BYTES = 2 * 2 ** 30;
+// The signal of a fit, its mask, and photographs.
+const SIGNAL = "upload";
+const PLACES = `#${SIGNAL}, #mask, #recon-upload`;
 
-function begin(event, file, place) {
-  if (!file) return;
-  if (file.size > MAX_BYTES) {
+const megabytes = (bytes) => `${Math.round(bytes / 2 ** 20).toLocaleString("en")} MB`;
+
+/** What is wrong with the sizes of some files, as a sentence; empty where nothing is. */
+function problemOf(files) {
+  const large = files.find(({ size }) => size > MAX_BYTES);
+  if (large) return `${large.name} has ${megabytes(large.size)}; at most ${MAX_BYTES / 2 ** 20} MB are taken here.`;
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  if (total <= MAX_PHOTOGRAPHS_BYTES) return "";
+  return `These files have ${megabytes(total)} together; at most ${megabytes(MAX_PHOTOGRAPHS_BYTES)} are taken here.`;
+}
+
+function begin(event, place, files) {
+  if (!files.length) return;
+  const problem = problemOf(files);
+  if (problem) {
     event.stopImmediatePropagation();
     event.preventDefault();
     if (event.target.value) event.target.value = "";
-    const size = `${Math.round(file.size / 2 ** 20).toLocaleString("en")} MB`;
-    place.dataset.problem = `${file.name} has ${size}; at most ${MAX_BYTES / 2 ** 20} MB are taken here.`;
+    place.dataset.problem = problem;
     return;
   }
   delete place.dataset.problem;
   // `tabs/fit.py` defines the function.
-  window.studioUploadBegins?.(file.name);
+  if (place.id === SIGNAL) window.studioUploadBegins?.(files[0].name);
 }
 
-const upload = (event) => event.target.closest?.(UPLOAD);
-
-window.addEventListener(
-  "change",
-  (event) => upload(event) && event.target.type === "file" && begin(event, event.target.files[0], upload(event)),
-  true,
-);
-window.addEventListener(
-  "drop",
-  (event) => upload(event) && begin(event, event.dataTransfer?.files[0], upload(event)),
-  true,
-);
+for (const name of ["change", "drop"]) {
+  window.addEventListener(
+    name,
+    (event) => {
+      const place = event.target.closest?.(PLACES);
+      if (!place || (name === "change" && event.target.type !== "file")) return;
+      begin(event, place, [...((name === "change" ? event.target : event.dataTransfer)?.files ?? [])]);
+    },
+    true,
+  );
+}
