@@ -4,7 +4,7 @@
 
 DATA is the folder of the shared data. Each signal is fitted in S seconds on the CPU, then on the GPU in S / 16, S / 8,
 ... seconds until the fit is as good, and in S seconds. Each row is also a line `ROW {...}` as soon as it is known. With
-`--rehearse` both are the CPU and budgets are a few steps: what runs is the same, and what it prints means nothing.
+`--rehearse` both are the CPU, for a second or two: what runs is the same, and what it prints means nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 SECONDS = 15.0
 # Fractions of the CPU's time in which the GPU tries to be as good, the shortest first.
 FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-# Steps of fits of a rehearsal, in place of S seconds.
-REHEARSED_STEPS = 4
+# Seconds of the fits of a rehearsal, and the one fraction of them that is tried.
+REHEARSED_SECONDS, REHEARSED_FRACTIONS = 1.5, (1.0,)
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,13 @@ def compared(name: str, data: Path, seconds: float, settings: dict[str, Any], re
 
     what = SIGNALS[name]
     gpu = "cpu" if rehearse else "cuda"
+    seconds = REHEARSED_SECONDS if rehearse else seconds
 
     def quality(device: str, fraction: float, chosen: dict[str, Any]) -> tuple[float, int]:
         """The metric and the steps of a fit in this fraction of the time, loading included."""
         begun = time.perf_counter()
         signal = scenes.load(data / what.path)
-        budget: dict[str, Any] = {"seconds": seconds * fraction}
-        if rehearse:
-            budget = {"steps": max(1, round(REHEARSED_STEPS * fraction))}
-        fit = fit_field(signal, device=device, settings=chosen, started=begun, **budget)
+        fit = fit_field(signal, device=device, settings=chosen, started=begun, seconds=seconds * fraction)
         return fit.metrics[what.metric], fit.steps
 
     if not rehearse:
@@ -63,7 +61,7 @@ def compared(name: str, data: Path, seconds: float, settings: dict[str, Any], re
         fit_field(scenes.load(data / what.path), device=gpu, settings=settings, steps=5)
     wanted, steps = quality("cpu", 1.0, {})
     found: dict[float, tuple[float, int]] = {}
-    for fraction in FRACTIONS:
+    for fraction in REHEARSED_FRACTIONS if rehearse else FRACTIONS:
         found[fraction] = quality(gpu, fraction, settings)
         value = found[fraction][0]
         if value >= wanted:

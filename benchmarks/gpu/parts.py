@@ -256,7 +256,7 @@ def fits(context: Context) -> Outcome:
     ran = context.python("-m", "benchmarks.gpu.fits", context.data, *rehearse)
     if not context.on_gpu:
         good = ran.status == 0 and len(ran.rows) >= 3
-        return Outcome(NEEDS_GPU, "rehearsed on the CPU with a few steps") if good else Outcome(FAILED, ran.why)
+        return Outcome(NEEDS_GPU, "rehearsed on the CPU, a second or two each") if good else Outcome(FAILED, ran.why)
     state = DONE if ran.status == 0 else LATER if ran.status is None and ran.rows else FAILED
     return Outcome(state, f"{len(ran.rows)} rows" if state == DONE else ran.why, ran.rows)
 

@@ -118,19 +118,58 @@ T exchange(T value, unsigned lane) {
     return value;
 }
 
+// Threads that stay from block to block, because starting one takes longer than most blocks.
+class Pool {
+public:
+    // Calls task(0), ..., task(count - 1) at the same time, and waits for all.
+    void run(unsigned count, const std::function<void(unsigned)>& task) {
+        std::unique_lock<std::mutex> lock(mutex);
+        for (; size < count; ++size) std::thread(&Pool::work, this, size, round).detach();
+        job = &task;
+        wanted = left = count;
+        ++round;
+        begun.notify_all();
+        ended.wait(lock, [&] { return left == 0; });
+    }
+
+private:
+    void work(unsigned i, uint64_t seen) {
+        std::unique_lock<std::mutex> lock(mutex);
+        for (;;) {
+            begun.wait(lock, [&] { return round != seen; });
+            seen = round;
+            if (i >= wanted) continue;
+            const std::function<void(unsigned)>& task = *job;
+            lock.unlock();
+            task(i);
+            lock.lock();
+            if (--left == 0) ended.notify_one();
+        }
+    }
+
+    std::mutex mutex;
+    std::condition_variable begun, ended;
+    const std::function<void(unsigned)>* job = nullptr;
+    unsigned size = 0, wanted = 0, left = 0;
+    uint64_t round = 0;
+};
+
+// Never destroyed: its threads wait when the program ends.
+inline Pool& pool() {
+    static Pool* const one = new Pool;
+    return *one;
+}
+
 inline void run_block(const std::function<void()>& kernel, dim3 index, unsigned count) {
     Block own(count);
     block = &own;
-    std::vector<std::thread> running;
-    for (unsigned i = 0; i < count; ++i)
-        running.emplace_back([&, i] {
-            threadIdx.x = i;
-            blockIdx = index;
-            kernel();
-            warp().leave();
-            own.all.leave();
-        });
-    for (std::thread& thread : running) thread.join();
+    pool().run(count, [&](unsigned i) {
+        threadIdx.x = i;
+        blockIdx = index;
+        kernel();
+        warp().leave();
+        own.all.leave();
+    });
 }
 
 template <class T, class U>

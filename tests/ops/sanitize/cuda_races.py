@@ -21,19 +21,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 OPS = ROOT / "tests" / "ops"
-SOURCES = ("grid_mlp", "mlp", "factor_grid", "rays", "rbf", "rasterise")
+# Source of the kernels of each case; those of grids and MLPs are in one.
+SOURCES = {"tri_plane": "factor_grid", "vector_matrix": "factor_grid", "rays": "rays", "rbf": "rbf",
+           "raster": "rasterise", "adam": "mlp"}  # fmt: skip
+ALL_SOURCES = ("grid_mlp", *dict.fromkeys(SOURCES.values()))
 FLAGS = ("-std=c++17", "-O0", "-g1", "-fsanitize=thread", "-fPIC", "-ffp-contract=off", "-DFS_VECTOR_ATOMICS",
          "-DFS_PAIRS_SORTED_AT_ONCE=256", "-DFS_FEW_SHAPES")  # fmt: skip
 POINTS = 70
 FOUND = 66
 
 
-def build(folder: Path) -> None:
-    """Compile the kernels into one library for each source."""
+def build(folder: Path, cases: list[str]) -> None:
+    """Compile the kernels of these cases, or of all, into one library for each source."""
     ccache = shutil.which("ccache")
     environment = os.environ | {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
     includes = (f"-I{OPS / 'cuda_on_threads'}", f"-I{OPS / 'cuda_on_host'}", f"-I{ROOT / 'cuda_ext' / 'csrc'}")
-    for name in SOURCES:
+    for name in dict.fromkeys(SOURCES.get(case, "grid_mlp") for case in cases) or ALL_SOURCES:
         compile_it = [*FLAGS, *includes, "-c", OPS / "cuda_on_host" / f"{name}.cpp", "-o", folder / f"{name}.o"]
         subprocess.run([*([ccache] if ccache else []), "g++", *compile_it], check=True, cwd=ROOT, env=environment)
         library = folder / f"lib{name}.so"
@@ -52,7 +55,16 @@ def sanitized(folder: Path, arguments: list[str]) -> subprocess.CompletedProcess
     }
     fixed = ["setarch", platform.machine(), "-R"] if shutil.which("setarch") else []
     command = [*fixed, sys.executable, __file__, "--in", str(folder), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    # What it says, as it says it, and once more for the caller to count.
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        said.append(line)
+    return subprocess.CompletedProcess(command, process.wait(), "".join(said))
 
 
 def run_cases(folder: Path, names: list[str], points: int) -> None:
@@ -63,7 +75,7 @@ def run_cases(folder: Path, names: list[str], points: int) -> None:
     from benchmarks.gpu import small_cases
     from fields.ops import backends, cuda_calls
 
-    libraries = [ctypes.CDLL(str(folder / f"lib{name}.so")) for name in SOURCES]
+    libraries = [ctypes.CDLL(str(path)) for path in sorted(folder.glob("lib*.so"))]
 
     class Kernels:
         def __getattr__(self, name: str):
@@ -78,7 +90,7 @@ def run_cases(folder: Path, names: list[str], points: int) -> None:
     small_cases.RAYS = min(points, small_cases.RAYS)
     for name in names or small_cases.CASES:
         small_cases.CASES[name]("native", "cpu")
-        print(f"{name}: no races, or told above", flush=True)
+        print(f"{name}: done", flush=True)
 
 
 def main() -> int:
@@ -92,10 +104,9 @@ def main() -> int:
         run_cases(options.folder, options.cases, options.points)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder))
+        build(Path(folder), options.cases)
         done = sanitized(Path(folder), [*options.cases, "--points", str(options.points)])
-    print(done.stdout, done.stderr, sep="\n")
-    races = done.stderr.count("WARNING: ThreadSanitizer")
+    races = done.stdout.count("WARNING: ThreadSanitizer")
     print(
         f"{races} races" if races else "no races" if done.returncode == 0 else f"failed with status {done.returncode}"
     )
