@@ -146,10 +146,12 @@ class Lattice:
             positions: along each axis, in `TABLE_STEPS`-ths of a sample, `[n]` int64.
             run: points that follow each of these along the first axis, a sample apart, itself included.
         """
+        channels = self._stored.shape[-1]
+        if not len(positions[0]):
+            return np.empty((0, channels), np.float32)
         width = self._width(run)
         starts = self._starts(positions, run)
         windows = self._windows(self._stored, width)[tuple(starts[::-1])]
-        channels = self._stored.shape[-1]
         samples = values = self._to_values(windows.reshape(len(starts[0]), -1, channels))
         # The last axis of the domain is the first of the window.
         for axis in range(len(self._shape) - 1, 0, -1):

@@ -16,10 +16,12 @@ from fields.methods.hashgrid import HashGrid
 from fields.options import ON_FRACTION
 from fields.render.raster import evaluate_image
 from fields.runs.run import Run
+from scenes.audio.signal import Audio
 from scenes.errors import BadInput
 from scenes.image.signal import Image
 from scenes.procedural import Waves
 from scenes.video.signal import Video
+from scenes.volume.signal import Volume
 
 SMALL = {"levels": 6, "table_size": 512, "growth": 1.5, "width": 16, "batch": 512}
 
@@ -43,6 +45,32 @@ def test_that_fraction_of_a_batch_lies_between_samples(halved):
     assert abs((~on_sample).mean() - 0.25) < 0.03
     x, y = np.round(from_centre[on_sample]).astype(int).T
     np.testing.assert_allclose(values[on_sample], halved.values()[y, x], atol=1e-6)
+
+
+RANDOM = np.random.default_rng(0)
+SIGNALS = {
+    "hdr": Image.from_array(RANDOM.random((24, 32, 3), np.float32) * 9, "linear"),
+    "audio": Audio.from_array(RANDOM.normal(size=2000), rate=1000.0),
+    "video": Video.from_array(RANDOM.integers(0, 255, (3, 16, 24, 3), np.uint8)),
+    "volume": Volume.from_array(RANDOM.random((9, 10, 12))),
+    "masked": Image.from_array(RANDOM.integers(0, 255, (32, 32, 3), np.uint8), mask=RANDOM.random((32, 32)) > 0.3),
+}
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_every_kind_with_a_lattice_trains_on_full_batches(kind):
+    signal = SIGNALS[kind]
+    trainer, _ = prepare(signal, "hashgrid", steps=2, settings=SMALL | {"batch": 256}, between="on")
+    trainer.run()
+    assert np.isfinite(trainer.loss)
+    trainer.objective.before_step(trainer.field, 0, 10)
+    coords = trainer.objective.batch(0, 256, 0, torch.device("cpu"))[0].numpy()
+    assert 180 <= len(coords) <= 256
+    # (the samples of a clip's frames lie between none along time)
+    from_centre = coords[:, 0] * signal.domain.grid_shape[0] - 0.5
+    between = np.abs(from_centre - np.round(from_centre)) > 1e-2
+    # Almost everything between pixels is made of a masked one, and samples take its place.
+    assert between.mean() < 0.2 if kind == "masked" else 0.6 < between.mean() < 0.9
 
 
 def test_enlarged_field_is_much_nearer_to_what_was_halved(halved, original):
