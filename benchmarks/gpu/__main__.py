@@ -66,7 +66,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--wheels", type=Path, help="folder of wheels, and of sources of tiny-cuda-nn and nerfacc")
     parser.add_argument("--data", type=Path, help="folder of the shared data (default: beside the checkout)")
     parser.add_argument(

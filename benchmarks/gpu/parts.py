@@ -204,8 +204,9 @@ def tests(context: Context) -> Outcome:
     if not context.on_gpu:
         ran = context.python(*arguments, "--collect-only")
         found = re.search(r"(\d+)(?:/\d+)? tests collected", ran.output)
-        good = found is not None and ran.status == 0
-        return Outcome(NEEDS_GPU, f"{found[1]} tests wait") if good else Outcome(FAILED, ran.why)
+        if found is None or ran.status:
+            return Outcome(FAILED, ran.why)
+        return Outcome(NEEDS_GPU, f"{found[1]} tests wait")
     ran = context.python(*arguments, "--maxfail=25")
     counts = {what: int(n) for n, what in re.findall(r"(\d+) (passed|failed|skipped|error)", ran.output)}
     rows = [{"id": f"tests-{what}", "value": count, "unit": "tests"} for what, count in counts.items()]

@@ -47,7 +47,7 @@ def prepare(contender: str, case: str, device: str = "cpu") -> Callable[[], obje
         from benchmarks.baselines.tcnn import grid
 
         module = grid(layout)
-        table = module.params
+        table = next(module.parameters())
         encode = lambda: module(coords).float()  # noqa: E731
     else:
         module = TorchHashGrid(layout, table)
