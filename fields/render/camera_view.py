@@ -56,6 +56,8 @@ def rays_per_side(field: RadianceField, camera: Camera, fitted: Sequence[Camera]
     A pixel stands for a region of the scene, which grows with its distance. If that region is s times as large as a
     pixel of the cameras that the scene was `fitted` to, s x s rays are what these saw. At most `MAX_RAYS`.
     """
+    if not fitted:
+        return 1
     axes = field.domain.axes[:3]
     middle = np.array([(axis.lower + axis.upper) / 2 for axis in axes])
 
@@ -64,8 +66,6 @@ def rays_per_side(field: RadianceField, camera: Camera, fitted: Sequence[Camera]
         distance = max(float(np.linalg.norm(seen.position - middle)), field.side / 2)
         return distance / min(seen.intrinsics.fl_x, seen.intrinsics.fl_y)
 
-    if not fitted:
-        return 1
     usual = float(np.median([region(seen) for seen in fitted]))
     return int(min(MAX_RAYS, max(1, round(region(camera) / usual))))
 

@@ -11,6 +11,8 @@ import scenes
 from fields.fit.metrics.samples import psnr, ssim
 from fields.fit.objectives import radiance, view_scores
 from fields.fit.objectives.radiance import RadianceObjective
+from fields.fit.objectives.view_scores import ViewScores
+from fields.models.field import RadianceField
 
 
 @pytest.fixture
@@ -28,7 +30,8 @@ def scored(tmp_path, monkeypatch):
     fits = [np.where(mask[..., None], np.clip(target + 0.1, 0, 1), 0.5).astype(np.float32) for target in targets]
     objective = RadianceObjective(scene, "l2")
 
-    def view_colors(scene, field, view, stride=1):
+    def view_colors(scene, field, view, stride=1, rays=1):
+        assert rays == 1
         return fits[scene.test.index(view)][::stride, ::stride]
 
     monkeypatch.setattr(view_scores, "view_colors", view_colors)
@@ -47,3 +50,20 @@ def test_masked_views_are_scored_where_the_mask_counts(scored):
     )
     assert means["psnr"] == pytest.approx((first["psnr"] + second["psnr"]) / 2)
     assert scores.watched_psnr(None) == pytest.approx(means["psnr"], abs=0.5)
+
+
+def test_smaller_views_than_the_fitted_ones_are_scored_with_several_rays(tmp_path, monkeypatch):
+    scene = scenes.load(write_scene(tmp_path / "scene", train=4, test=2))
+    field = RadianceField(scene.domain, scene.channels)
+    asked = []
+
+    def view_colors(scene, field, view, stride=1, rays=1):
+        asked.append(rays)
+        return scene.image(view)
+
+    monkeypatch.setattr(view_scores, "view_colors", view_colors)
+    scores = ViewScores(scene)
+    scores.evaluate(field)
+    scores.fitted = [view.resized(72, 72) for view in scene.training]
+    scores.evaluate(field)
+    assert asked == [1, 1, 3, 3]

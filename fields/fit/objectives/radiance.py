@@ -197,6 +197,7 @@ class RadianceObjective(Objective[S, RadianceField], Generic[S]):
         """Score all views except those with the camera and time of a training view of the run, whatever their split."""
         known = [camera for camera in run.cameras() if camera.split == "train"]
         views = self.signal.views.views
+        self.scores.fitted = known
         self.scores.views = [view for view in views if not any(camera.same_as(view) for camera in known)]
         if not self.scores.views:
             raise BadInput(

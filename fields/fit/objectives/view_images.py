@@ -26,16 +26,21 @@ GAP = 6
 ERROR_GAIN = 5
 
 
-def view_image(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> RadianceView:
-    """What the field shows from a view of the scene, on the scene's background; every `stride`-th pixel."""
+def view_image(
+    scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1, rays: int = 1
+) -> RadianceView:
+    """What the field shows from a view of the scene, on the scene's background; every `stride`-th pixel.
+
+    rays: as in `render_camera`.
+    """
     # Behind a field with a learned background nothing else shows; a teacher's scene then has no background of its own.
     background = BACKGROUNDS.get(scene.background, 0.0)
-    return render_camera(field, view, background=background, stride=stride)[0]
+    return render_camera(field, view, background=background, stride=stride, rays=rays)[0]
 
 
-def view_colors(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1) -> np.ndarray:
+def view_colors(scene: RadianceScene, field: RadianceField, view: Camera, stride: int = 1, rays: int = 1) -> np.ndarray:
     """Colors of `view_image`, `[H, W, 3]` float32."""
-    return view_image(scene, field, view, stride).color.cpu().numpy()
+    return view_image(scene, field, view, stride, rays).color.cpu().numpy()
 
 
 def quick_view_colors(

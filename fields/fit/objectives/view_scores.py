@@ -14,6 +14,7 @@ from fields.fit.metrics.samples import psnr, ssim
 from fields.fit.objectives.view_images import view_colors
 from fields.fit.scoring import Deadline, ScoredPart, estimated_seconds, parts_within, scored_part
 from fields.models.field import RadianceField
+from fields.render.camera_view import rays_per_side
 from fields.render.floaters import cameras_in_matter
 from scenes.posed.camera import Camera
 from scenes.posed.signal import RadianceScene
@@ -42,6 +43,8 @@ class ViewScores:
     """PSNR and SSIM of a field on the test views.
 
     views: the views that are scored; all test views at first.
+    fitted: cameras that the field was fitted to, where these are not the scene's: pixels that stand for more than
+        theirs are means of several rays.
     per_view: scores of each view in the last evaluation, with its name.
     scored: what was scored, where its time did not suffice for all.
     """
@@ -49,6 +52,7 @@ class ViewScores:
     def __init__(self, scene: RadianceScene) -> None:
         self.scene = scene
         self.views: Sequence[View] = scene.test
+        self.fitted: Sequence[Camera] = ()
         self.per_view: list[dict[str, Any]] = []
         self.scored: ScoredPart | None = None
         self._watched: tuple[float, float] | None = None  # time of the last rendering, and its score
@@ -79,7 +83,12 @@ class ViewScores:
     def _scores(self, field: RadianceField, view: View, stride: int = 1) -> dict[str, float]:
         if stride > 1:
             return {"psnr": self._strided_psnr(field, view, stride)}
-        fit, target, mask = view_colors(self.scene, field, view), self.scene.image(view), self.scene.mask(view)
+        rays = rays_per_side(field, view, self.fitted)
+        fit, target, mask = (
+            view_colors(self.scene, field, view, rays=rays),
+            self.scene.image(view),
+            self.scene.mask(view),
+        )
         similarity = ssim(fit if mask is None else np.where(mask[..., None], fit, target), target)
         scores = {"psnr": _masked_psnr(fit, target, mask), "ssim": similarity}
         return {name: value for name, value in scores.items() if value is not None}
