@@ -84,7 +84,7 @@ def row(name: str, value: float, unit: str, against: str, against_value: float, 
         "unit": unit,
         "against": against,
         "against_value": round(float(against_value), 2),
-        "ratio": round(float(value) / float(against_value), 3),
+        "ratio": round(float(value) / float(against_value), 3) if min(value, against_value) > 0 else None,
         **{key: round(float(number), 2) if isinstance(number, float) else number for key, number in more.items()},
     }
 
@@ -303,6 +303,7 @@ def lego(budget: Budget) -> Iterator[dict]:
     import scenes
     from fields.fit.objectives.radiance import RadianceObjective
     from fields.kinds import objective_for
+    from fields.models.field import RadianceField
     from scenes.posed.signal import RadianceScene
 
     source = SHARED / "nerf" / "lego_200"
@@ -312,6 +313,7 @@ def lego(budget: Budget) -> Iterator[dict]:
     scene = scenes.load(str(source), "radiance")
     assert isinstance(scene, RadianceScene)
     large = fields.fit_field(scene, seconds=seconds)
+    assert isinstance(large.field, RadianceField)
     for size in LEGO_SIZES:
         with tempfile.TemporaryDirectory() as folder:
             smaller_scene(source, Path(folder), 200 // size)

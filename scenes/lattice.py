@@ -163,8 +163,8 @@ class Lattice:
         values = self._along_run(values.reshape(len(starts[0]), width, channels), positions[0], starts[0], run)
         if self._limits == "neighbours":
             values = np.clip(values, samples.min(axis=1)[:, None], samples.max(axis=1)[:, None])
-        elif self._limits is not None:
-            values = np.clip(values, *self._limits)
+        elif isinstance(self._limits, tuple):
+            values = np.clip(values, self._limits[0], self._limits[1])
         return values.reshape(-1, channels)
 
     def _width(self, run: int) -> int:
@@ -191,7 +191,7 @@ class Lattice:
         assert self._usable is not None
         windows = self._windows(self._usable[..., None], self._width(self._run))
         starts = self._starts(positions, self._run)
-        return windows[tuple(starts[::-1])].reshape(len(positions[0]), -1).all(axis=1)
+        return np.asarray(windows[tuple(starts[::-1])].reshape(len(positions[0]), -1).all(axis=1))
 
     def _along_run(self, values: np.ndarray, position: np.ndarray, start: np.ndarray, run: int) -> np.ndarray:
         """Values `[n, run, C]` of runs, from those of the samples of their windows along the first axis."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,7 +61,7 @@ class Signal(ABC):
         """
         raise BadInput(f"a signal of the kind {self.kind} has no regular grid of values to look at")
 
-    @property
+    @cached_property
     def lattice(self) -> Lattice | None:
         """The samples with the filter that gives values between them; None for signals without a regular lattice."""
         return None

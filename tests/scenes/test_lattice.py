@@ -42,8 +42,10 @@ def test_cubic_at_twice_the_size_is_pillows_bicubic(shape):
     y, x = (axis.reshape(-1) for axis in np.meshgrid(doubled(shape[0]), doubled(shape[1]), indexing="ij"))
     found = Lattice(pixels, as_they_are, filters=(CUBIC, CUBIC)).interpolate([x, y])
     height, width = 2 * shape[0], 2 * shape[1]
-    planes = (Pillow.fromarray(pixels[..., c]).resize((width, height), Pillow.Resampling.BICUBIC) for c in range(2))
-    np.testing.assert_allclose(found.reshape(height, width, 2), np.stack([*planes], axis=-1), atol=2e-6)
+    resized = (Pillow.fromarray(pixels[..., c]).resize((width, height), Pillow.Resampling.BICUBIC) for c in range(2))
+    np.testing.assert_allclose(
+        found.reshape(height, width, 2), np.stack([np.asarray(plane) for plane in resized], axis=-1), atol=2e-6
+    )
 
 
 @settings(deadline=None, max_examples=40)
