@@ -58,6 +58,8 @@ BROWSER_FLAGS = [
 ]
 # Seconds between an answer and the next request.
 POLL_SECONDS = 0.5
+# Seconds after which something that is waited for does not happen any more.
+PATIENCE_SECONDS = 240.0
 
 
 # The process that plays the page: reads the id of a job and for how many seconds to watch it, and writes how often it
@@ -218,7 +220,11 @@ def _turn(page: subprocess.Popen, job: Job, *, watched: bool) -> tuple[float, in
 
 
 def _wait(condition: Callable[[], bool]) -> None:
+    """Wait for something. Raises TimeoutError where it does not happen, so that a measurement ends in any case."""
+    begun = time.monotonic()
     while not condition():
+        if time.monotonic() - begun > PATIENCE_SECONDS:
+            raise TimeoutError(f"waited for {PATIENCE_SECONDS:.0f} s in vain")
         time.sleep(0.05)
 
 

@@ -185,9 +185,14 @@ def visitors(serve: Callable, wait: Callable, flags: list[str]) -> dict[str, Any
                 before = len(studio.queue.jobs)
                 page.click("#start")
                 wait(lambda before=before: len(studio.queue.jobs) > before)
-            while not _all_ended(studio):
-                peak = max(peak, resident(collect=False))
-                time.sleep(0.2)
+            peaks = [0.0]
+
+            def ended() -> bool:
+                peaks.append(resident(collect=False))
+                return _all_ended(studio)
+
+            wait(ended)
+            peak = max(peaks)
         finally:
             browser.close()
             server.should_exit = True

@@ -289,12 +289,12 @@ def test_a_mesh_from_upload_to_its_orbit_and_extracted_mesh(visit, tmp_path):
     assert page.get_by_role("button", name="Make the film").is_enabled()
     page.get_by_role("button", name="normals").click()
     page.wait_for_function("document.querySelector('[data-studio=orbit]').dataset.drawn.includes('normal 40')")
-    crop_below_the_middle(visitor)
+    top = crop_below_the_middle(visitor)
     page.get_by_label("Detail").fill("32")
     page.click("#export-start")
     page.wait_for_selector("[data-studio=mesh][data-drawn]")
     mesh = trimesh.load(next(visitor.studio.folders.runs.glob(f"{ended(visitor).path.name}/exports/*/*.glb")))
-    assert mesh.bounds[1][1] < mesh.bounds[0][1] + 0.8 * np.ptp(mesh.bounds[:, 0]), "the upper half is not written"
+    assert mesh.bounds[1][1] == pytest.approx(top, abs=0.02), "the upper half is not written"
     assert int(page.locator("[data-studio=mesh]").get_attribute("data-drawn")) > 100
     page.get_by_text("Section, measure").click()
     page.get_by_role("button", name="Measure").click()
@@ -336,9 +336,9 @@ def film_of_the_mesh(visitor):
 
 
 def crop_below_the_middle(visitor):
-    """Crop a shape by a handle, with the mouse, then by a number."""
+    """Crop a shape by a handle, with the mouse, then by a number. Returns where its upper end is."""
     page = visitor.page
-    page.get_by_text("Crop box", exact=True).first.click()
+    page.locator("summary").get_by_text("Crop box", exact=True).click()
     page.get_by_role("button", name="Show the box").click()
     top = page.locator(".box-handles [data-face='4']")
     top.wait_for()
@@ -351,7 +351,8 @@ def crop_below_the_middle(visitor):
     page.mouse.up()
     after = float(page.get_by_label("y to").input_value())
     moved = top.locator("circle").last.bounding_box()
-    assert after < before and moved["y"] == pytest.approx(place["y"] + 40, abs=6), "the handle follows the pointer"
+    # Its axis leans a little, so that it does not go all the way.
+    assert after < before and moved["y"] == pytest.approx(place["y"] + 40, abs=6), (before, after, place, moved)
     visitor.shot("run-shape-crop")
     low = float(page.get_by_label("y from").input_value())
     page.get_by_label("y to").fill(f"{(low + before) / 2:.4f}")
@@ -360,6 +361,7 @@ def crop_below_the_middle(visitor):
     page.get_by_label("y from").fill("999")
     page.get_by_label("y from").press("Tab")
     visitor.shows(".crop", "y from must be less than y to")
+    return (low + before) / 2
 
 
 def canvas_pixels(page, selector):
@@ -425,8 +427,10 @@ def test_the_page_of_a_run_fits_a_phone(visit, scene):
     page.goto(f"{visitor.address}/run/{name}")
     page.wait_for_function("document.querySelector('[data-studio=orbit]')?.dataset.drawn")
     page.wait_for_selector("#exports option", state="attached")
-    for summary in ("Camera path", "More options", "Tags and note"):
-        page.get_by_text(summary, exact=True).click()
+    for summary in ("Crop box", "Camera path", "More options", "Tags and note"):
+        page.locator("summary").get_by_text(summary, exact=True).click()
+    page.get_by_role("button", name="Show the box").click()
+    page.locator(".box-handles [data-face]:not([hidden])").first.wait_for()
     visitor.shot("run-phone")
     visitor.accessible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 391

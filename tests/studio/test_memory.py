@@ -27,7 +27,7 @@ def resident():
 def test_fits_and_exports_give_their_memory_back(idle_studio, tmp_path):
     from PIL import Image
 
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)).save(tmp_path / "photo.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)).save(tmp_path / "photo.png")
     levels = []
     for index in range(FITS + len(METHODS)):
         method = METHODS[index % len(METHODS)]

@@ -54,6 +54,12 @@ def glb_json(content):
     return json.loads(content[20 : 20 + size])
 
 
+def middle(locator):
+    """The middle of an element, in pixels of the window."""
+    box = locator.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
     visitor = visit()
     page, jobs = visitor.page, visitor.studio.queue.jobs
@@ -73,6 +79,15 @@ def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
     page.wait_for_function(
         "whole => document.querySelector('[data-studio=cameras]').dataset.drawn !== whole", arg=whole
     )
+    # And a handle of one of its faces, which is dragged towards the other one.
+    side = page.locator("#recon-box-3 input[type=number]")
+    right = float(side.input_value())
+    (x0, y0), (x1, y1) = (middle(page.locator(f".window.cameras [data-face='{face}'] .touched")) for face in (0, 3))
+    page.mouse.move(x1, y1)
+    page.mouse.down()
+    page.mouse.move(x1 + 0.3 * (x0 - x1), y1 + 0.3 * (y0 - y1), steps=5)
+    page.mouse.up()
+    visitor.until(lambda: float(side.input_value()) < 0.9 * right)
     page.locator(".window.cameras").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("+")
@@ -90,7 +105,7 @@ def test_photographs_become_a_mesh_that_is_shown_and_downloaded(visit, duck):
     visitor.until(lambda: len(jobs) > before)
     job = list(jobs.values())[-1]
     assert job.request.triangles == 3000 and job.request.preview and job.request.seconds == 25
-    assert job.request.box is not None and job.request.box[5] < top
+    assert job.request.box is not None and job.request.box[5] < top and job.request.box[3] < 0.9 * right
 
     # The cropped box stays.
     page.wait_for_selector("[data-studio=reconstruction] .chip")

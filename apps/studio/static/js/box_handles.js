@@ -32,6 +32,8 @@ export class BoxHandles {
     this.edges = EDGES.map(() => this.add("line"));
     this.handles = [...Array(6).keys()].map((index) => this.addHandle(index));
     frame.append(this.svg);
+    // Nothing shows before its place is known.
+    this.draw();
   }
 
   add(name, attributes = {}, parent = this.svg) {

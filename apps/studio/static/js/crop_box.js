@@ -5,6 +5,8 @@ import { BoxHandles } from "./box_handles.js";
 import { button, element } from "./dom.js";
 
 const LABELS = ["x from", "y from", "z from", "x to", "y to", "z to"];
+// How they stand beside each other: by axes.
+const ORDER = [0, 3, 1, 4, 2, 5];
 const DIGITS = 4;
 // Told to the rest of the page: `detail` is the box as the option of an export, or empty.
 export const CROPPED = "studio-cropped";
@@ -39,7 +41,7 @@ export class CropBox {
       element(
         "div",
         { class: "buttons" },
-        ...this.inputs.map((input, index) => element("label", {}, LABELS[index], input)),
+        ...ORDER.map((index) => element("label", {}, LABELS[index], this.inputs[index])),
       ),
       this.status,
     );

@@ -375,6 +375,7 @@ export class MeshViewer {
     for (const [index, known] of Object.keys(MODES).entries()) {
       this.modes[index].setAttribute("aria-pressed", String(known === mode));
     }
+    this.path?.draw();
     this.draw();
   }
 

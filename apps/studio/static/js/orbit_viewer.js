@@ -152,6 +152,7 @@ export class OrbitViewer {
     for (const [index, name] of Object.keys(CHANNELS).entries()) {
       this.channels[index].setAttribute("aria-pressed", String(name === channel));
     }
+    this.path.draw();
     this.changed();
   }
 
