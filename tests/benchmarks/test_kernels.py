@@ -1,11 +1,11 @@
 """Cases of the kernel benchmark: each runs, and its plain contender keeps to the device that it is given."""
 
-import subprocess
 import sys
 
 import pytest
 import torch
 
+from benchmarks.kernels import __main__ as command
 from benchmarks.kernels import grids, mlps, networks, planes, rbf, step
 from benchmarks.kernels.measure import CASES
 
@@ -46,7 +46,9 @@ def test_contenders_of_a_gpu_are_those_that_compute_there():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_nothing_is_measured_on_one():
-    command = [sys.executable, "-m", "benchmarks.kernels", "--device", "cuda", "--json"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 2 and "--device cuda: needs a GPU" in run.stderr and not run.stdout
+def test_without_a_gpu_nothing_is_measured_on_one(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kernels", "--device", "cuda", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and "--device cuda: needs a GPU" in said.err and not said.out
