@@ -59,7 +59,7 @@ def _native(device: str) -> str:
     from fields.ops import backends, devices
 
     if reason := backends.why_not_native(device):
-        return f"absent: {reason}"
+        return f"absent: {reason}" + ("; `make cuda` builds it" if device == "cuda" else "")
     if device == "cuda" and devices.why_no_cuda() is None and (reason := devices.why_kernels_fail()):
         return f"fails: {reason}"
     return "loads"
