@@ -127,7 +127,8 @@ class FormatChoice(ExportChoice):
             return _parameter_estimate(run, self.row.bits_per_parameter)
         if self.size == "cells":
             megabytes = cells**3 * BYTES_PER_CELL / 1e6
-            return f"up to {cells} cells along the longest side: {megabytes:,.0f} MB of values while it is made"
+            size = f"{megabytes:,.0f} MB" if megabytes >= 1 else "less than 1 MB"
+            return f"up to {cells} cells along the longest side: {size} of values while it is made"
         if self.row.form == "splat":
             return f"up to {SPLATS:,} Gaussians, {SPLATS * BYTES_PER_SPLAT / 1e6:.0f} MB"
         if self.row.form in ("turntable", "views"):

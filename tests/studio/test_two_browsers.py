@@ -1,4 +1,4 @@
-"""Two browsers on one run, runs that go while they are shown, and a studio that is started again under an open page."""
+"""Two browsers on one run, of which one deletes it, and a studio that is started again under an open page."""
 
 import os
 import shutil
@@ -41,21 +41,6 @@ def test_what_one_browser_does_to_a_run_the_other_shows(visit):
     first.shows("#live .note", "This run was deleted.")
     assert not first.page.get_by_role("link", name="View, inspect and export").is_visible()
     assert not first.page.get_by_role("button", name="Resume").is_visible()
-
-
-def test_a_run_that_is_deleted_from_the_disk_says_so(visit, photograph):
-    visitor = visit()
-    visitor.upload(photograph)
-    visitor.shows("#about", "96 x 64")
-    visitor.steps(4)
-    visitor.fit()
-    job = list(visitor.studio.queue.jobs.values())[-1]
-    visitor.state("done")
-    visitor.page.goto(f"{visitor.address}/run/{job.path.name}")
-    visitor.page.wait_for_function("document.querySelector('[data-studio=zoom]')?.dataset.drawn")
-    # Its job is still known.
-    shutil.rmtree(job.path)
-    visitor.page.get_by_text("This run is not there any more").wait_for()
 
 
 def start(runs, port):
