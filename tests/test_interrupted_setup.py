@@ -10,7 +10,7 @@ from test_tools import ROOT, tool
 
 half_installed = tool("half_installed")
 
-# Stands for Python, in and outside of the environment. At the moment that KILL names, everything that `make` has started
+# Stands for Python, in and outside of the environment. At the moment that KILL names, all that `make` has started
 # is killed. Its pip behaves as pip does: it leaves alone what has a description, and signs it last.
 PYTHON = """\
 #!/bin/sh
