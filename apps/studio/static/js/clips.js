@@ -19,12 +19,12 @@ export class Clips {
     this.viewer.querySelector(".tools").after(root);
     this.frame = Math.floor((this.frames - 1) / 2);
     this.shown = -1;
+    this.wishes = 0;
     this.playing = false;
     this.busy = false;
     this.build();
     for (const choice of this.viewer.querySelectorAll("[data-show]")) {
       choice.addEventListener("click", () => {
-        this.shown = -1;
         this.show();
       });
     }
@@ -110,11 +110,14 @@ export class Clips {
     this.goTo(this.frames - 1);
   }
 
-  /** Show the frame that is chosen, however fast it changes. */
+  /** Show the frame that is chosen, and what is chosen of it, however fast that changes. */
   async show() {
+    this.wishes += 1;
     if (this.busy || this.playing) return;
     this.busy = true;
-    while (this.shown !== this.frame && !this.playing) {
+    let answered = 0;
+    while (answered !== this.wishes && !this.playing) {
+      answered = this.wishes;
       if (!(await this.draw(this.frame, SIDE))) break;
     }
     this.busy = false;
