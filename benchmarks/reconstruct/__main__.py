@@ -11,9 +11,9 @@ Parts: `reconstruct` (the command), `usdz` (the same run written as USDZ and rea
 (texels fitted on the true mesh: `benchmarks.reconstruct.ceiling`), and `peers` (Open3D's fusion and Poisson
 reconstruction of the field's own depths and of the true ones, and what pycolmap's dense stage says:
 `benchmarks.reconstruct.peers`). `--only` also takes scenes without a row, such as `blob_glossy`
-(`benchmarks.reconstruct.scenes`), for pictures. With `--store --only` (or `--parts`) other rows stay as they were. `--keep` keeps
-scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints the stored
-rows as the table of docs/reconstruct.md and measures nothing.
+(`benchmarks.reconstruct.scenes`), for pictures. With `--store --only` (or `--parts`) other rows stay as they were.
+`--keep` keeps scenes, runs, files and pictures there, and takes a scene or run that is there already. `--table` prints
+the stored rows as the table of docs/reconstruct.md and measures nothing.
 """
 
 from __future__ import annotations
