@@ -287,7 +287,7 @@ def _use_references(trainer: Trainer, everything: bool) -> Callable[[], Abstract
             backends.choose = references.choose if on else choose
         else:
             composite.backends = mlp.backends = references if on else backends
-        encoder.forward = (lambda coords: plain(coords.reshape(-1, 3))) if on else native
+        encoder.forward = (lambda coords, footprint=None: plain(coords.reshape(-1, 3))) if on else native
 
     @contextmanager
     def restored():
