@@ -62,7 +62,7 @@ def make_fit(folder: Path, **environment: str) -> subprocess.CompletedProcess:
         "import shutil, collections\nshutil.disk_usage = lambda _: collections.namedtuple('U', 'free')(4 * 10**9)\n"
     )
     return subprocess.run(
-        ["make", "fit", "UV=", f"PYTHON={folder.parent / 'python'}", "SOURCE=a photo.jpg"],
+        ["make", "--no-print-directory", "fit", "UV=", f"PYTHON={folder.parent / 'python'}", "SOURCE=a photo.jpg"],
         cwd=folder,
         env=os.environ | {"MAKEFLAGS": "", "PYTHONPATH": str(folder.parent)} | environment,
         capture_output=True,

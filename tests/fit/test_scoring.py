@@ -213,7 +213,7 @@ def views(tmp_path, monkeypatch, clock):
     """A scene of eight test views, whose images cost 0.001 s a pixel."""
     scene = scenes.load(write_scene(tmp_path / "scene", train=4, test=8))
 
-    def view_colors(scene, field, view, stride=1):
+    def view_colors(scene, field, view, stride=1, rays=1):
         image = scene.image(view)[::stride, ::stride]
         clock.pass_(1e-3 * image.shape[0] * image.shape[1])
         return np.clip(image + 0.1, 0, 1)
