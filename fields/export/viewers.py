@@ -270,16 +270,21 @@ class SceneViewer(Viewer):
     def is_moving(domain: Domain) -> bool:
         return len(domain.axes) == 4
 
+    @cached_property
+    def _output(self) -> RadianceOutput:
+        """Reads the run and its cameras once."""
+        return RadianceOutput(self.field, self.folder)
+
     def _camera(self, azimuth: float, elevation: float, distance: float, side: int) -> Camera:
-        cameras = RadianceOutput(self.field, self.folder).cameras()
+        cameras = self._output.cameras()
         intrinsics = cameras[0].intrinsics.resized(side, side)
         return Camera(orbit_pose(cameras, azimuth, elevation, distance / DISTANCE), intrinsics)
 
     @torch.no_grad()
     def _view(self, camera: Camera, channel: str, time: float) -> np.ndarray:
-        output, side = RadianceOutput(self.field, self.folder), camera.intrinsics.width
+        side = camera.intrinsics.width
         max_rays = max(1, math.isqrt(SCREEN_RAYS // side**2))
-        seen, normals = output.render_camera(camera, time, normals=channel == "normal", max_rays=max_rays)
+        seen, normals = self._output.render_camera(camera, time, normals=channel == "normal", max_rays=max_rays)
         image = to_bytes(display_image(seen, normals, channel))
         return np.concatenate([image, np.full((side, side, 1), 255, np.uint8)], axis=2)
 

@@ -49,8 +49,9 @@ EFFORT_INFO = "balanced is close to what a method can reach; fast is for trying,
 PREVIEW_SIDE = 480
 # A script of the page reports a click on the image of an example with `studioChooseExample("NAME")`.
 CHOOSE_EXAMPLE = "window.studioChooseExample = (name) => trigger('select', { name });"
-# A script of the page reports that a file begins to be uploaded with `studioUploadBegins("NAME")`.
+# A script of the page reports a click on the Cancel of a file that is being read.
 CANCEL_OPENING = "window.studioCancelOpening = () => trigger('select', {});"
+# A script of the page reports that a file begins to be uploaded with `studioUploadBegins("NAME")`.
 UPLOAD_BEGINS = "window.studioUploadBegins = (name) => trigger('select', { name });"
 OTHER_SECTIONS = tuple(section for section in FitRequest.sections if section != SAMPLES)
 
