@@ -56,18 +56,7 @@ def scene_step_cost(method: Method, field: Field, objective: Objective, batch: i
     """
     method = method.model_copy(update={"batch": batch})
     optimizer = Adam(method.field_groups(field) + objective.parameter_groups(method))
-    fastest = float("inf")
-    for step in range(SCENE_FIRST_STEPS + SCENE_STEPS):
-        objective.before_step(field, step, None)
-        begun = time.perf_counter()
-        optimizer.zero_grad()
-        objective.loss(field, objective.batch(step, batch, 0, field.device)).backward()
-        optimizer.step()
-        if field.device.type == "cuda":
-            torch.cuda.synchronize()
-        if step >= SCENE_FIRST_STEPS:
-            fastest = min(fastest, time.perf_counter() - begun)
-    return fastest
+    return _fastest(field, objective, optimizer, None, batch=batch, first=SCENE_FIRST_STEPS, steps=SCENE_STEPS)
 
 
 def step_cost(method: Method, field: Field, objective: Objective, seconds: float) -> tuple[float, float]:
@@ -96,11 +85,14 @@ def _fastest(
     fused: Callable[..., torch.Tensor] | None,
     *,
     batch: int,
-    end: float,
+    first: int = 1,
+    steps: int = REPEATS,
+    end: float = float("inf"),
 ) -> float:
-    """Seconds of the fastest of some steps. `end`: the time at which to stop."""
+    """Seconds of the fastest of some steps after `first` ones, which are slower. `end`: the time at which to stop."""
     fastest = float("inf")
-    for step in range(REPEATS + 1):
+    for step in range(first + steps):
+        objective.before_step(field, step, None)
         begun = time.perf_counter()
         samples = objective.batch(step, batch, 0, field.device)
         if fused is not None and objective.plain:
@@ -112,8 +104,8 @@ def _fastest(
         if field.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
-        # The first step is slower, and counts only where there is no time for more.
-        if step or now > end:
+        # The first steps count only where there is no time for more.
+        if step >= first or now > end:
             fastest = min(fastest, now - begun)
         if now > end:
             break
