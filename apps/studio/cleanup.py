@@ -44,11 +44,10 @@ def delete_unused(folders: Folders, used: Iterable[str | Path] = ()) -> int:
     uploads = [path for path in folders.uploads.iterdir() if TOKEN.fullmatch(path.name) and path.name not in references]
     arrived = list(folders.arriving.iterdir()) if folders.arriving.is_dir() else []
     deleted = list(folders.trash.iterdir()) if folders.trash.is_dir() else []
-    before = time.time() - KEPT_SECONDS
-    old = [path for path in (*uploads, *arrived, *deleted) if _modified(path) < before]
-    # Whole files lie in folders of their own.
-    parts = [path for path in arrived if path.is_file() and _modified(path) < time.time() - PART_SECONDS]
-    old = list(dict.fromkeys([*old, *parts]))
+    now = time.time()
+    old = [path for path in (*uploads, *deleted) if now - _modified(path) > KEPT_SECONDS]
+    # Whole files lie in folders of their own; what lies beside them is the part of one.
+    old += [path for path in arrived if now - _modified(path) > (PART_SECONDS if path.is_file() else KEPT_SECONDS)]
     for path in old:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
