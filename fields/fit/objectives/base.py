@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Field)
 # Smallest mean squared error that is told, so that the PSNR stays finite (JSON has no infinity): 120 dB.
 MIN_ERROR = 1e-12
 # Part of the steps whose batches hold points between samples. After it the samples alone are fitted, with small rates:
-# they gain more than what lies between loses (figures in docs/signals/image.md).
+# they gain more than what lies between loses.
 BETWEEN_UNTIL = 0.6
 # How many times larger than the difference previews draw errors.
 ERROR_GAIN = 10
